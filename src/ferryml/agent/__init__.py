@@ -1,0 +1,1 @@
+"""The agent program: dials out, follows wishes, reports what it sees."""

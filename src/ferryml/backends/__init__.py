@@ -1,0 +1,1 @@
+"""Where work runs: the hands of an agent."""

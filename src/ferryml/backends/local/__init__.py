@@ -1,0 +1,1 @@
+"""Processes on the agent's own machine: the embedded default."""

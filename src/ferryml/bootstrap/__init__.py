@@ -1,0 +1,1 @@
+"""The only place that plugs things together; owns the clock and the dice."""

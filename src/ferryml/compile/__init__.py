@@ -1,0 +1,1 @@
+"""Pure translation: a spec becomes argv, environment variables, folders, routes."""

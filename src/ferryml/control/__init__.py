@@ -1,0 +1,1 @@
+"""Use cases: what people, agents and timers may ask for."""

@@ -1,0 +1,1 @@
+"""Level-triggered loops: load, work, apply, guarded by a lease."""

@@ -1,0 +1,1 @@
+"""The language of Ferry and its decisions: pure, pydantic only."""

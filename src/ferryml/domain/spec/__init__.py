@@ -1,0 +1,1 @@
+"""What people write: frozen specs of every YAML kind, one module a noun."""

@@ -1,0 +1,1 @@
+"""The local router: authorises, weighs, limits and forwards predictions."""

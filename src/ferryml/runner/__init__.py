@@ -1,0 +1,1 @@
+"""What runs around user code: standard library alone."""

@@ -1,0 +1,1 @@
+"""The server program: HTTP in front of the use cases."""

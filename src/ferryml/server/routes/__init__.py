@@ -1,0 +1,1 @@
+"""REST routes, one module a noun, each a thin door to control."""

@@ -1,0 +1,53 @@
+"""The knobs of the local router, the door through which predictions enter a site."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from ferryml.settings.knob import Knob, OptionalPath, Settings
+from ferryml.settings.server import MIB
+
+
+class RouterSettings(Settings):
+    """Read from FERRY_ROUTER_* and the section `router`; host and port belong to the site."""
+
+    section: ClassVar[str] = "router"
+
+    tls_cert: Annotated[
+        OptionalPath, Knob("PEM certificate chain of the scoring address.", off="empty: plain HTTP")
+    ] = None
+    tls_key: Annotated[OptionalPath, Knob("PEM private key of tls_cert.", off="empty")] = None
+    allow_insecure: Annotated[
+        bool, Knob("Plain HTTP off loopback; endpoint keys would travel in the clear.", off="false")
+    ] = False
+    max_body_bytes: Annotated[int, Field(ge=1), Knob("Largest scoring request; larger ones get 413.", unit="bytes")] = (
+        100 * MIB
+    )
+    max_connections: Annotated[
+        int, Field(ge=1), Knob("Connections from callers at once; further ones wait in the kernel.", unit="connections")
+    ] = 2000
+    connect_timeout_s: Annotated[
+        float, Field(gt=0), Knob("Longest wait for a connection to a model server.", unit="s")
+    ] = 2
+    idle_timeout_s: Annotated[
+        float, Field(gt=0), Knob("How long an idle connection of a caller is kept.", unit="s")
+    ] = 75
+    probe_period_s: Annotated[
+        float, Field(gt=0), Knob("Pause between readiness probes where a deployment names none.", unit="s")
+    ] = 1
+    mirror_queue: Annotated[
+        int,
+        Field(ge=0),
+        Knob(
+            "Mirrored requests waiting for the tap; above it copies are dropped and counted.",
+            unit="requests",
+            off="0 mirrors nothing",
+        ),
+    ] = 256
+    mirror_body_bytes: Annotated[
+        int, Field(ge=0), Knob("Largest body that is mirrored or collected.", unit="bytes")
+    ] = 4 * MIB
+    counter_window_s: Annotated[float, Field(gt=0), Knob("Span of the counters that rollouts decide on.", unit="s")] = (
+        60
+    )
+    counter_interval_s: Annotated[float, Field(gt=0), Knob("How often counters are handed to the site.", unit="s")] = 1

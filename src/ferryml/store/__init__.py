@@ -1,0 +1,1 @@
+"""The server's memory: database rows and artifact bytes."""

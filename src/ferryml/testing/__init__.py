@@ -1,0 +1,1 @@
+"""Builders and fakes that users of Ferry may use in their own tests."""
