@@ -17,7 +17,7 @@ def load(model: type[S], environ: Mapping[str, str], file: Mapping[str, object] 
     """The settings of `model`: environment before file before default.
 
     `file` is the parsed settings file as a whole; only the section of `model` is read. Raises `Refused`
-    (`BadValue`, `UnknownField`) that names every wrong value by the place where it was set, never the value of a secret.
+    (`BadValue`, `UnknownField`) naming the place where a wrong value was set, never the value of a secret.
     """
     said = _from_file(model, file or {}) | _from_environment(model, environ)
     try:
