@@ -1,0 +1,116 @@
+"""Statuses: what a site saw become of an order, always as a state and never as a change."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from ferryml.domain.orders import DatastorePath, Json, TreeRef, Wire
+
+
+class JobPhaseTime(Wire):
+    phase: str
+    at: datetime
+
+
+class OutputResult(Wire):
+    """What became of one output; `tree` is None when nothing was written."""
+
+    tree: TreeRef | None = None
+    place: DatastorePath | None = None
+    bound: bool = False
+    """True: the bytes stayed in the site store."""
+
+
+class JobStatus(Wire):
+    kind: Literal["Job"] = "Job"
+    phase: str
+    """SPEC.md 5.3: NotStarted, Starting, Provisioning, Preparing, Queued, Running, Finalizing, CancelRequested,
+    Completed, Failed, Canceled, NotResponding, Paused, Unknown."""
+    times: tuple[JobPhaseTime, ...] = ()
+    reason: str = ""
+    """In words: why it is not running, or why it ended."""
+    code: str = ""
+    """Error code of docs/errors.md when Failed or Canceled by a limit."""
+    exit_code: int | None = None
+    error_lines: tuple[str, ...] = ()
+    node: str = ""
+    outputs: dict[str, OutputResult] = {}
+    """Only with phase Completed/Failed/Canceled: `default` is ./outputs and ./logs (SPEC.md 20.38)."""
+    receipt: str = ""
+    """Gateway's receipt: the journal sequence that covers all outputs and logs."""
+    lock: str = ""
+    """Lock text made by the first preparation, to be stored with the environment version."""
+    environment_key: str = ""
+    notes: tuple[str, ...] = ()
+    """Said once, e.g. `image is not honoured by a local site`."""
+
+
+class RevisionStatus(Wire):
+    revision: str
+    deployment: str
+    state: str
+    """Creating, Succeeded, Failed, Updating, Deleting (SPEC.md 8.2)."""
+    ready: int = 0
+    wanted: int = 0
+    reason: str = ""
+    code: str = ""
+    traceback: str = ""
+
+
+class Evidence(Wire):
+    """Why a rollout moved: figures of champion and candidate over the same window."""
+
+    at: datetime
+    transition: str
+    """e.g. `mirror -> step 10`."""
+    reason: str
+    figures: dict[str, Json] = {}
+
+
+class RolloutStatus(Wire):
+    rollout: str
+    state: Literal["pending", "preparing", "mirroring", "stepping", "holding", "paused", "promoted", "rolled_back", "failed"]
+    step: int = -1
+    """Index into steps; -1 before the first."""
+    percent: int = 0
+    since: datetime
+    evidence: tuple[Evidence, ...] = ()
+    reason: str = ""
+
+
+class Accuracy(Wire):
+    labels: int = 0
+    correct: int = 0
+    predictions: int = 0
+
+
+class EndpointStatus(Wire):
+    kind: Literal["Endpoint"] = "Endpoint"
+    state: str
+    """Creating, Succeeded, Failed, Updating, Deleting."""
+    scoring_uri: str = ""
+    revisions: tuple[RevisionStatus, ...] = ()
+    weights: dict[str, int] = {}
+    """revision -> percent in effect now."""
+    rollout: RolloutStatus | None = None
+    counters: dict[str, dict[str, float]] = {}
+    """revision -> requests, errors, p50_ms, p99_ms, mirrored, mismatches (running totals and recent quantiles)."""
+    accuracy: dict[str, Accuracy] = {}
+    """revision -> labels joined by feedback."""
+    recent_accuracy: dict[str, Accuracy] = {}
+    """The same over the last 1,000 labelled requests."""
+    reason: str = ""
+    code: str = ""
+
+
+class FeedbackStatus(Wire):
+    kind: Literal["Feedback"] = "Feedback"
+    matched: int
+    unmatched: int
+
+
+class GoneStatus(Wire):
+    """The tombstone was carried out; nothing is left."""
+
+    kind: Literal["Gone"] = "Gone"
