@@ -115,6 +115,13 @@ class Heartbeat(Wire):
     at: datetime
 
 
+class HeartbeatAnswer(Wire):
+    """`settings` of the site as the server has them now."""
+
+    server_time: datetime
+    settings: dict[str, Json] = {}
+
+
 class LogChunk(Wire):
     """Bytes of one log file at `offset`; replays with the same offset change nothing."""
 

@@ -1,0 +1,124 @@
+"""What the agent needs from hands that it does not know: a ledger, backends, the gateway and the way to the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from ferryml.domain.link import Heartbeat, HeartbeatAnswer, Report, ReportsAnswer, Wish, Wishes
+from ferryml.domain.orders import EnvironmentOrder, Json, RevisionOrder, TreeRef, Wire
+from ferryml.domain.seen import EnvSeen, InstanceSeen, JobSeen, Launch, Receipt, StoredStatus
+from ferryml.domain.statuses import EndpointStatus, FeedbackStatus, GoneStatus
+
+
+class Ledger(Protocol):
+    """Wishes and their observed state on this site. Each call is one transaction, durable when it returns."""
+
+    def epoch(self) -> str:
+        """The server's epoch that the cursor belongs to; empty before the first answer."""
+
+    def cursor(self) -> int: ...
+    def wishes(self) -> list[Wish]: ...
+    def wish(self, uid: str) -> Wish | None: ...
+    def take(self, wishes: Iterable[Wish], epoch: str, cursor: int) -> None:
+        """Keeps the latest wish of each uid together with the cursor that they came with."""
+
+    def forget(self, uid: str) -> None:
+        """Drops wish and status of uid."""
+
+    def drop_wish(self, uid: str) -> None:
+        """Drops the wish and keeps the last status, so that the same order is never carried out twice."""
+
+    def status(self, uid: str) -> StoredStatus | None: ...
+    def statuses(self) -> list[StoredStatus]: ...
+    def put_statuses(self, statuses: Iterable[StoredStatus]) -> None: ...
+    def acknowledge(self, accepted: Iterable[tuple[str, int, int]], unknown: Iterable[str]) -> None:
+        """(uid, attempt, version) are durable on the server; `unknown` uids become orphaned."""
+
+    def unacknowledge_all(self) -> None:
+        """After an epoch change: the server may have lost any of it, so all is told again."""
+
+
+class JobBackend(Protocol):
+    """Runs attempts of jobs and makes their environments. Every order is idempotent; nothing here waits."""
+
+    def prepare(self, env: EnvironmentOrder) -> None:
+        """Start making it in the background; no-op while making or ready. A failed one is tried again."""
+
+    def environment(self, key: str) -> EnvSeen: ...
+    def launch(self, launch: Launch) -> None:
+        """Starts the attempt; no-op when (uid, attempt) was launched before."""
+
+    def observe(self, uid: str, attempt: int) -> JobSeen: ...
+    def kill(self, uid: str, attempt: int, grace_s: float) -> None:
+        """Asks the whole group to end, kills it after `grace_s`. Returns at once; repeated calls are harmless."""
+
+    def clean(self, uid: str) -> None:
+        """Removes folders and memory of all attempts of uid; nothing of it may live."""
+
+    def list(self) -> list[tuple[str, int]]:
+        """(uid, attempt) of everything here, for re-adoption and orphans."""
+
+
+class ServingBackend(Protocol):
+    """Runs instances of revisions. Every order is idempotent; nothing here waits."""
+
+    def start(self, uid: str, rev: RevisionOrder, instance: int, port: int | None) -> None: ...
+    def observe(self, uid: str) -> list[InstanceSeen]: ...
+    def stop(self, uid: str, revision: str, instance: int, grace_s: float) -> None: ...
+    def logs(self, uid: str, revision: str, container: str) -> bytes: ...
+
+
+class GatewayDoor(Protocol):
+    """The agent's side of the gateway: who may come in, and what has arrived."""
+
+    @property
+    def url(self) -> str:
+        """Where work on this site reaches it, no trailing slash."""
+
+    def admit(self, uid: str, attempt: int, grant: str) -> str:
+        """A new token for the attempt; tokens of older attempts die. Raises Forbidden(BadGrant)."""
+
+    def renew(self, uid: str, grant: str) -> None:
+        """The wish came with a newer grant: what follows is judged by it."""
+
+    def dismiss(self, uid: str) -> None:
+        """All tokens of uid die."""
+
+    def receipt(self, uid: str, attempt: int) -> Receipt | None:
+        """None until the attempt has called complete."""
+
+    def outputs(self, uid: str, attempt: int) -> dict[str, TreeRef]:
+        """Outputs recorded so far by that attempt: what a retry starts from."""
+
+    def fetch(self, digest: str, grant: str) -> Path:
+        """Path of the verified bytes in the site store, fetched from the server when absent (blocks).
+        Raises Forbidden(BadGrant), NotFound(BlobMissing), Unavailable(ServerUnreachable)."""
+
+    def append_log(self, uid: str, attempt: int, path: str, data: bytes) -> None:
+        """Adds to a log file of uid on behalf of the site itself, e.g. `system_logs/environment.log`."""
+
+
+class ServerLink(Protocol):
+    """One call to the server each. Raises Unavailable (try again), Refused (will not help)."""
+
+    def wishes(self, after: int, epoch: str, wait_s: float) -> Wishes: ...
+    def report(self, epoch: str, reports: Sequence[Report]) -> ReportsAnswer: ...
+    def heartbeat(self, beat: Heartbeat) -> HeartbeatAnswer: ...
+
+
+class EndpointTurn(Wire):
+    """What one look at an endpoint came to."""
+
+    status: EndpointStatus | FeedbackStatus | GoneStatus
+    memory: dict[str, Json] = {}
+
+
+class EndpointOperator(Protocol):
+    """Serving's part of the operator: called every tick for every wish whose uid starts with `endpoint.` or `feedback.`."""
+
+    def turn(self, wish: Wish, stored: StoredStatus | None, now: datetime) -> EndpointTurn:
+        """Observe, decide, apply; never blocks. `wish.order is None`: stop it and say Gone once nothing is left.
+        The returned memory comes back as `stored.memory` in the next turn, also after a restart."""
