@@ -1,0 +1,48 @@
+# One verb for each thing one does here; `make` alone lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup demo test check fix generate bench lock clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+setup: .venv/.installed ## Install everything into .venv from the locks
+
+.venv/.installed: locks/dev.txt locks/uv.txt pyproject.toml scripts/bootstrap
+	@scripts/bootstrap
+
+demo: setup ## Watch the closed loop on two sites of this machine (about a minute)
+	@$(BIN)/ferry demo
+
+test: setup ## Run the whole suite; real PostgreSQL, S3 server and proxy are installed where possible
+	@mkdir -p .cache/components
+	@$(BIN)/python scripts/components.py ensure >.cache/components/log 2>&1 & \
+	  installer=$$!; \
+	  $(BIN)/python -m pytest -n 2 --dist loadgroup --components=wait; status=$$?; \
+	  kill $$installer 2>/dev/null; wait $$installer 2>/dev/null; exit $$status
+
+check: setup ## Lint, format, types, floors, generated files
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python scripts/generate.py --check
+
+fix: setup ## Format, and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+generate: setup ## Write the generated documents and schemas anew
+	$(BIN)/python scripts/generate.py
+
+bench: setup ## Measure; figures go to docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+lock: setup ## Resolve the dependencies anew into locks/
+	scripts/lock
+
+clean: ## Remove everything that was installed or built
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build

@@ -1,0 +1,43 @@
+"""What every test may use: free ports, real servers, and a loopback-only network inside the test process."""
+
+import ipaddress
+import socket
+
+import pytest
+
+pytest_plugins = ["fixtures_components", "fixtures_postgres", "fixtures_s3", "fixtures_squid"]
+
+
+def pytest_configure() -> None:
+    """Closes the way out of the test process: only loopback and Unix sockets connect."""
+    real = socket.socket.connect
+
+    def connect(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _loopback(address[0]):
+            raise OSError(f"tests reach loopback only, not {address[0]}")
+        return real(self, address)
+
+    socket.socket.connect = connect
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 on which nothing listened a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole-program tests share one worker, in order; they start first because they take longest."""
+    for item in items:
+        if "/tests/system/" in item.path.as_posix():
+            item.add_marker(pytest.mark.xdist_group("system"))
+    items.sort(key=lambda item: "/tests/system/" not in item.path.as_posix())
