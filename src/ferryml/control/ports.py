@@ -58,7 +58,7 @@ class WishRow(BaseModel):
 
 
 class Edge(BaseModel):
-    """Lineage: `source` flows into `target`. Nodes are `KIND:NAME[:VERSION]`, e.g. `data:digits:2`, `job:calm_fox_x`."""
+    """Lineage: `source` flows into `target`. Nodes: `KIND:NAME[:VERSION]`, e.g. `data:digits:2`."""
 
     model_config = ConfigDict(frozen=True)
     workspace: str

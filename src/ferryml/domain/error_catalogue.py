@@ -17,7 +17,7 @@ Code = Literal[
     # bytes
     "DigestMismatch", "OffsetMismatch", "UploadTooLarge", "PathEscapes", "DiskFull", "BlobMissing",
     # jobs
-    "EnvironmentFailed", "UserCodeFailed", "TimedOut", "MachineFailed", "StagingFailed", "InvalidInstanceType",
+    "EnvironmentFailed", "UserCodeFailed", "TimedOut", "MachineFailed", "StagingFailed", "UploadFailed", "InvalidInstanceType",
     # serving (SPEC 8.12)
     "BadArgument", "ResourceNotReady", "UserScriptInitFailed", "UserScriptImportError", "UserScriptFunctionNotFound",
     "DeploymentCrashLoopBackOff", "NoValidDeployment", "TrafficInvalid", "EndpointNotFound", "QueueWaitExceeded",
@@ -30,63 +30,148 @@ Code = Literal[
 ]  # fmt: skip
 
 MEANING: dict[Code, tuple[str, str]] = {
-    "UnknownField": ("A key in the document is not part of its kind.", "Use the nearest known name that the message gives, or remove the key."),
-    "BadValue": ("A value has the wrong type or lies outside what is allowed.", "Correct the value at the place that the message names."),
+    "UnknownField": (
+        "A key in the document is not part of its kind.",
+        "Use the nearest known name that the message gives, or remove the key.",
+    ),
+    "BadValue": (
+        "A value has the wrong type or lies outside what is allowed.",
+        "Correct the value at the place that the message names.",
+    ),
     "MissingField": ("A required key is absent.", "Add the key; the schema of the kind lists what it may hold."),
     "BadYaml": ("The file is not well-formed YAML.", "Mend the line that the message names."),
-    "BadReference": ("A reference cannot be read or names the wrong kind.", "Write azureml:NAME:VERSION, azureml:NAME@latest, a path or a URI."),
-    "UnresolvedExpression": ("An expression names an input, output or value that does not exist.", "Declare it, or correct the name."),
-    "FileNotFound": ("A file or folder that was named does not exist.", "Paths in a YAML file are relative to that file."),
-    "BadName": ("A name breaks the rules of its noun.", "Use letters, digits, dashes, underscores and dots within the stated length."),
+    "BadReference": (
+        "A reference cannot be read or names the wrong kind.",
+        "Write azureml:NAME:VERSION, azureml:NAME@latest, a path or a URI.",
+    ),
+    "UnresolvedExpression": (
+        "An expression names an input, output or value that does not exist.",
+        "Declare it, or correct the name.",
+    ),
+    "FileNotFound": (
+        "A file or folder that was named does not exist.",
+        "Paths in a YAML file are relative to that file.",
+    ),
+    "BadName": (
+        "A name breaks the rules of its noun.",
+        "Use letters, digits, dashes, underscores and dots within the stated length.",
+    ),
     "FileTooLarge": ("A file is larger than this operation accepts.", "Split it, or reference it through a datastore."),
     "BadEncoding": ("A text file is not UTF-8.", "Save it as UTF-8."),
     "NotFound": ("The thing does not exist in this workspace.", "List what exists; check the workspace."),
-    "AlreadyExists": ("A thing of that name exists and create never overwrites.", "Use update, another name or a new version."),
+    "AlreadyExists": (
+        "A thing of that name exists and create never overwrites.",
+        "Use update, another name or a new version.",
+    ),
     "OperationInProgress": ("Another operation on the same thing is under way.", "Wait for it to end, then try again."),
     "VersionConflict": ("The thing was changed by someone else in between.", "Read it again and repeat the change."),
     "InUse": ("The thing is still needed by another.", "Remove what uses it first; the message names it."),
-    "Unauthenticated": ("No token came with the request, or it is unknown.", "Log in with `ferry login`, or set FERRY_TOKEN."),
+    "Unauthenticated": (
+        "No token came with the request, or it is unknown.",
+        "Log in with `ferry login`, or set FERRY_TOKEN.",
+    ),
     "TokenExpired": ("The token's life is over.", "Ask for a new token: `ferry token create`."),
     "TokenRevoked": ("The token was revoked.", "Ask the workspace's owner for a new one."),
-    "Forbidden": ("The token's role does not allow this.", "Ask the workspace's owner for the role that the message names."),
+    "Forbidden": (
+        "The token's role does not allow this.",
+        "Ask the workspace's owner for the role that the message names.",
+    ),
     "NotYourSite": ("A site asked for what belongs to another site.", "Check which site's key is configured."),
-    "BadGrant": ("A grant is missing, forged, expired or for something else.", "Let the server issue it: create the job or deployment through Ferry."),
-    "JoinTokenUsed": ("The join token was used before, expired or never existed.", "Make a new one: `ferry site create` or `ferry site token`."),
+    "BadGrant": (
+        "A grant is missing, forged, expired or for something else.",
+        "Let the server issue it: create the job or deployment through Ferry.",
+    ),
+    "JoinTokenUsed": (
+        "The join token was used before, expired or never existed.",
+        "Make a new one: `ferry site create` or `ferry site token`.",
+    ),
     "ComputeNotFound": ("No compute of that name is attached.", "See `ferry compute list`, or attach one."),
     "SiteOffline": ("The site has not been heard from.", "Start its agent; work waits until it is back."),
-    "ResidencyViolation": ("Data bound to a zone would leave it.", "Run in a site of that zone, or let the data's owner release it."),
-    "ConsentMissing": ("The site runs processes of one user without isolation and has not accepted zone-bound data.", "Set accept_zone_bound on that site if this is acceptable."),
+    "ResidencyViolation": (
+        "Data bound to a zone would leave it.",
+        "Run in a site of that zone, or let the data's owner release it.",
+    ),
+    "ConsentMissing": (
+        "The site runs processes of one user without isolation and has not accepted zone-bound data.",
+        "Set accept_zone_bound on that site if this is acceptable.",
+    ),
     "NoCapacity": ("No place can hold what was asked for.", "Ask for less, or add capacity."),
-    "DigestMismatch": ("Bytes arrived that are not what their digest says.", "Send them again; if it persists, check disk and network."),
+    "DigestMismatch": (
+        "Bytes arrived that are not what their digest says.",
+        "Send them again; if it persists, check disk and network.",
+    ),
     "OffsetMismatch": ("An upload was continued at the wrong place.", "Ask for the offset and continue there."),
     "UploadTooLarge": ("An upload exceeds the limit.", "Raise max_upload_bytes on the server, or use a datastore."),
     "PathEscapes": ("A path leaves the folder it belongs to.", "Use plain relative paths without '..'."),
     "DiskFull": ("The disk has no room left.", "Free space, then try again; nothing was half written."),
     "BlobMissing": ("Content is not stored where it was looked for.", "Upload it, or check the site store."),
-    "EnvironmentFailed": ("The job's or deployment's environment could not be made.", "The message names the package; mend the environment."),
-    "UserCodeFailed": ("The user's program ended with an error.", "The first error lines are in the message; see the logs."),
+    "EnvironmentFailed": (
+        "The job's or deployment's environment could not be made.",
+        "The message names the package; mend the environment.",
+    ),
+    "UserCodeFailed": (
+        "The user's program ended with an error.",
+        "The first error lines are in the message; see the logs.",
+    ),
     "TimedOut": ("limits.timeout was exceeded.", "Raise the limit, or make the work shorter."),
     "MachineFailed": ("The machine failed, not the user's code.", "Ferry tries again by itself, up to its limit."),
-    "StagingFailed": ("Code, inputs or model could not be brought to the site.", "The message names what; check the link and the datastore."),
-    "InvalidInstanceType": ("The instance type does not exist or fits no node.", "See `ferry compute show` for the types."),
+    "StagingFailed": (
+        "Code, inputs or model could not be brought to the site.",
+        "The message names what; check the link and the datastore.",
+    ),
+    "UploadFailed": (
+        "Outputs did not arrive at the site store or at the server.",
+        "The message names what; check disk and link, then run again.",
+    ),
+    "InvalidInstanceType": (
+        "The instance type does not exist or fits no node.",
+        "See `ferry compute show` for the types.",
+    ),
     "BadArgument": ("The deployment's settings contradict each other.", "Correct what the message names."),
     "ResourceNotReady": ("The deployment did not become ready in time.", "See `ferry online-deployment get-logs`."),
-    "UserScriptInitFailed": ("init() of the scoring script raised.", "The traceback is in the message and in get-logs."),
-    "UserScriptImportError": ("The scoring script imports what its environment lacks.", "Add the package to the environment."),
+    "UserScriptInitFailed": (
+        "init() of the scoring script raised.",
+        "The traceback is in the message and in get-logs.",
+    ),
+    "UserScriptImportError": (
+        "The scoring script imports what its environment lacks.",
+        "Add the package to the environment.",
+    ),
     "UserScriptFunctionNotFound": ("The scoring script lacks init() or run().", "Define both functions."),
     "DeploymentCrashLoopBackOff": ("The deployment's program keeps ending.", "See `ferry online-deployment get-logs`."),
-    "NoValidDeployment": ("No deployment has traffic and none was named.", "Set traffic, or send azureml-model-deployment."),
+    "NoValidDeployment": (
+        "No deployment has traffic and none was named.",
+        "Set traffic, or send azureml-model-deployment.",
+    ),
     "TrafficInvalid": ("Traffic must add up to 0 or 100 and name deployments that exist.", "Correct the weights."),
     "EndpointNotFound": ("No such endpoint on this router.", "See `ferry online-endpoint list`."),
-    "QueueWaitExceeded": ("All instances were busy longer than max_queue_wait_ms.", "Add instances or raise the limit."),
+    "QueueWaitExceeded": (
+        "All instances were busy longer than max_queue_wait_ms.",
+        "Add instances or raise the limit.",
+    ),
     "ModelTimeout": ("The model took longer than request_timeout_ms.", "Raise the timeout or make the model faster."),
-    "ModelFailed": ("The model's program raised or ended during the request.", "See `ferry online-deployment get-logs`."),
-    "GateRejected": ("The candidate did not prove better than the champion.", "The evidence has the numbers; the old model goes on serving."),
-    "RolledBack": ("The rollout was undone because a limit was broken.", "The evidence has the numbers; the old revision serves."),
+    "ModelFailed": (
+        "The model's program raised or ended during the request.",
+        "See `ferry online-deployment get-logs`.",
+    ),
+    "GateRejected": (
+        "The candidate did not prove better than the champion.",
+        "The evidence has the numbers; the old model goes on serving.",
+    ),
+    "RolledBack": (
+        "The rollout was undone because a limit was broken.",
+        "The evidence has the numbers; the old revision serves.",
+    ),
     "NoChampion": ("There is nothing to compare with yet.", "Deploy a first model, or set gate.no_champion."),
-    "MetricMissing": ("A metric that the gate needs was not logged, or is not a number.", "Log it from the evaluation job."),
+    "MetricMissing": (
+        "A metric that the gate needs was not logged, or is not a number.",
+        "Log it from the evaluation job.",
+    ),
     "StaleAttempt": ("An older attempt of a job tried to write.", "Nothing to do: a newer attempt owns the job."),
-    "EpochChanged": ("The server was restored from a backup; the site must relist.", "Nothing to do: the agent relists by itself."),
+    "EpochChanged": (
+        "The server was restored from a backup; the site must relist.",
+        "Nothing to do: the agent relists by itself.",
+    ),
     "AgentTooOld": ("The agent's version is no longer served.", "Upgrade the agent: server N serves agents N and N-1."),
     "ServerUnreachable": ("The server did not answer.", "Check FERRY_URL, the network and `ferry up`."),
     "ProxyFailed": ("The proxy refused or did not answer.", "Check the proxy's address and credentials."),
@@ -99,7 +184,7 @@ MEANING: dict[Code, tuple[str, str]] = {
     "BadRequest": ("The request could not be read.", "Check it against the OpenAPI document."),
     "Unavailable": ("The service cannot answer right now.", "Try again in a moment."),
     "Internal": ("A defect in Ferry.", "Report it with the request id; the server's log has the details."),
-}  # fmt: skip
+}
 
 
 def codes() -> tuple[str, ...]:

@@ -70,7 +70,9 @@ class Evidence(Wire):
 
 class RolloutStatus(Wire):
     rollout: str
-    state: Literal["pending", "preparing", "mirroring", "stepping", "holding", "paused", "promoted", "rolled_back", "failed"]
+    state: Literal[
+        "pending", "preparing", "mirroring", "stepping", "holding", "paused", "promoted", "rolled_back", "failed"
+    ]  # fmt: skip
     step: int = -1
     """Index into steps; -1 before the first."""
     percent: int = 0
