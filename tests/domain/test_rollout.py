@@ -91,6 +91,11 @@ def test_one_early_error_is_not_yet_a_verdict():
     )
 
 
+def test_an_absolute_latency_bound():
+    play = Play(an_order(mirror_percent=0, max_p99_ms=50)).sees(state="stepping", weight=10)
+    play.sees(new=good(20, p99=51), old=good(2, p99=51), state="rolled_back", weight=0)
+
+
 def test_mirror_errors_and_mismatches_stop_it_before_any_traffic():
     play = Play(an_order(max_mismatch_rate=0.1)).sees(state="mirroring", weight=0, mirror=20)
     play.sees(new=Window(mirrored=30, mismatches=9), state="rolled_back", weight=0)
@@ -110,7 +115,7 @@ def test_a_candidate_that_breaks_under_traffic_is_rolled_back():
 
 @pytest.mark.parametrize(
     ("policy", "state", "weight"),
-    [("hold", "holding", 10), ("rollback", "rolled_back", 0), ("promote", "stepping", 50)],
+    [("hold", "holding", 10), ("rollback", "rolled_back", 0), ("proceed", "stepping", 50)],
 )
 def test_too_few_requests_in_time(policy: str, state: str, weight: int):
     steps = tuple(RolloutStep(percent=p, min_requests=20, timeout_s=60, on_timeout=policy) for p in (10, 50))

@@ -184,7 +184,7 @@ class RolloutStep(Wire):
     min_requests: int = 0
     min_duration_s: float = 0
     timeout_s: float = 3600
-    on_timeout: Literal["hold", "rollback", "promote"] = "hold"
+    on_timeout: Literal["hold", "rollback", "proceed"] = "hold"
 
 
 class RolloutOrder(Wire):
@@ -203,7 +203,11 @@ class RolloutOrder(Wire):
     """Fraction of the candidate's answered requests that may be 5xx."""
     max_p99_ratio: float | None = None
     """Candidate's p99 latency over the champion's at the same time."""
+    max_p99_ms: float | None = None
+    """Candidate's p99 latency in milliseconds; None = not looked at."""
     max_mismatch_rate: float | None = None
+    min_sample: int = 20
+    """Requests below which a rate or latency says nothing."""
     ready_timeout_s: float = 1200
     keep_previous_s: float = 86400
     command: Literal["run", "pause", "promote", "rollback"] = "run"

@@ -15,10 +15,8 @@ from ferryml.domain.orders import Json, RolloutOrder, RolloutStep
 from ferryml.domain.statuses import Evidence, RolloutStatus
 
 TERMINAL = frozenset({"promoted", "rolled_back", "failed"})
-MIN_SAMPLE = 20
-"""Requests below which a latency or mismatch figure says nothing, unless the step itself asks for fewer."""
 MIN_ERRORS = 3
-"""Errors that are believed even before MIN_SAMPLE requests came."""
+"""Errors that are believed even before `min_sample` requests came."""
 MAX_EVIDENCE = 100
 
 
@@ -128,8 +126,8 @@ def _progress(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen, now
     late = f"{have} of {need} requests within {timeout:g} s"
     if on_timeout == "rollback":
         return _end(status, seen, now, "rolled_back", late)
-    if on_timeout == "promote":
-        return _step(order, status, seen, now, status.step + 1, late + "; on_timeout is promote")
+    if on_timeout == "proceed":
+        return _step(order, status, seen, now, status.step + 1, late + "; on_timeout is proceed")
     return _to(status, seen, None, "holding", late + "; goes on when they arrive, or by promote or rollback")
 
 
@@ -140,12 +138,14 @@ def _violation(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen) ->
     if not seen.candidate_ready:
         return "the new revision is not ready any more"
     new, old = seen.candidate, seen.champion
-    enough = min(MIN_SAMPLE, _asked(order, status) or MIN_SAMPLE)
+    enough = min(order.min_sample, _asked(order, status) or order.min_sample)
     errors, requests = new.errors + new.mirror_errors, new.requests + new.mirrored
     if order.max_error_rate is not None and requests and (errors >= MIN_ERRORS or requests >= enough):
         rate = errors / requests
         if rate > order.max_error_rate:
             return f"error rate {rate:.3f} is above max_error_rate {order.max_error_rate:g} ({errors} of {requests})"
+    if order.max_p99_ms is not None and new.requests >= enough and (new.p99_ms or 0.0) > order.max_p99_ms:
+        return f"p99 {new.p99_ms:.1f} ms is above max_p99_ms {order.max_p99_ms:g}"
     if order.max_p99_ratio is not None and new.requests >= enough and old.requests >= enough:
         ratio = (new.p99_ms or 0.0) / max(old.p99_ms or 0.0, 1e-3)
         if ratio > order.max_p99_ratio:
