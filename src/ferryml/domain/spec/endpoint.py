@@ -1,0 +1,67 @@
+"""The online endpoint: one address, one set of keys, several deployments behind it."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from ferryml.domain.spec.common import Spec, problem, warn
+from ferryml.domain.spec.compute import Identity
+from ferryml.domain.spec.values import ComputeName, DeploymentName, EndpointName, Fold, NoneIsEmpty, TextMap
+
+Percent = Annotated[int, Field(ge=0)]
+Traffic = Annotated[dict[DeploymentName, Percent], NoneIsEmpty]
+
+
+class OnlineEndpoint(Spec):
+    """Where predictions are asked; deployments answer by their share of the traffic."""
+
+    read_only: ClassVar[frozenset[str]] = frozenset({"scoring_uri", "openapi_uri", "kind", "public_network_access"})
+
+    name: EndpointName = Field(description="Unique in the workspace and on the site.")
+    type: Annotated[Literal["kubernetes", "local", "managed"], Fold()] | None = Field(
+        None, description="Not needed: the compute decides.", exclude=True
+    )
+    compute: ComputeName | None = Field(
+        None, description="Where it serves, fixed; none: the workspace's default compute."
+    )
+    auth_mode: Annotated[Literal["key", "aml_token", "aad_token"], Fold()] = Field(
+        "key", description="Long-lived keys, or tokens that expire."
+    )
+    description: str = Field("", description="For people.")
+    tags: TextMap = Field({}, description="For searching.")
+    properties: TextMap = Field({}, description="Set once, for programs.")
+    location: str = Field("", description="Where it stands, for people; empty: unsaid.")
+    identity: Identity | None = Field(None, description="As whom its pods reach other services; none: system_assigned.")
+    traffic: Traffic = Field({}, description="Deployment -> percent, 0 or 100 in all; empty: no traffic.")
+    mirror_traffic: Traffic = Field({}, description="One deployment -> percent of requests copied to it, at most 50.")
+
+    @field_validator("traffic")
+    @classmethod
+    def _adds_up(cls, traffic: dict[str, int]) -> dict[str, int]:
+        return check_traffic(traffic)
+
+    @field_validator("mirror_traffic")
+    @classmethod
+    def _half_at_most(cls, mirror: dict[str, int]) -> dict[str, int]:
+        if len(mirror) > 1 or any(share > 50 for share in mirror.values()):
+            raise problem("TrafficInvalid", "mirror_traffic names one deployment with at most 50 percent")
+        return mirror
+
+    @model_validator(mode="after")
+    def _auth(self, info: ValidationInfo) -> OnlineEndpoint:
+        if self.auth_mode == "aad_token":
+            raise problem("NotSupported", "auth_mode aad_token is not supported; use key or aml_token")
+        if self.type == "managed":
+            warn(info, "type managed means nothing here: the endpoint serves on its compute")
+        return self
+
+
+def check_traffic(traffic: dict[str, int]) -> dict[str, int]:
+    """Weights that add up to 0 or 100; raises the `TrafficInvalid` problem."""
+    total = sum(traffic.values())
+    if total not in (0, 100):
+        shares = ", ".join(f"{name}={share}" for name, share in traffic.items())
+        raise problem("TrafficInvalid", f"traffic adds up to {total} ({shares}); it must be 0 or 100")
+    return traffic
