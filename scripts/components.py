@@ -1,6 +1,6 @@
 """Finds or installs the real servers that tests run against: PostgreSQL, an S3 server, an HTTP proxy.
 
-`ensure` writes one file per component under .cache/components, for which tests wait; what cannot be had has a reason there.
+`ensure` writes one file per component under .cache/components, for which tests wait; one that cannot be had says why.
 """
 
 import json

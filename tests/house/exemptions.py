@@ -1,0 +1,20 @@
+"""The one list of exemptions from the house rules: rule -> place -> reason with date. A place may hold * and ?.
+
+An exemption that no longer exempts anything fails tests/house/test_exemptions.py: the list only shrinks by itself.
+"""
+
+EXEMPTIONS: dict[str, dict[str, str]] = {
+    "lines per file": {},
+    "code lines per function": {},
+    "parameters": {
+        "src/ferryml/control/ports.py:Tx.find": "2026-11-22: filters of one query, each an optional keyword",
+        "src/ferryml/store/rows.py:Rows.find": "2026-11-22: answers control's Tx.find, filter for filter",
+    },
+    "imports inside functions": {
+        "src/ferryml/cli/*": "2026-11-22: commands load what they need, so that `ferry --help` answers within 150 ms",
+    },
+    "broad except": {},
+    "mirror": {},
+    "sleeping unit test": {},
+    "purity": {},
+}
