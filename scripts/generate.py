@@ -34,7 +34,7 @@ def settings(module: Any) -> Pages:
     text = [
         NOTE,
         "# Settings\n",
-        "Read from the environment, else from the settings file (a TOML table for each heading below), else the default.\n",
+        "Read from the environment, else from the settings file (a TOML table per heading below), else the default.\n",
     ]
     for model in (module.ServerSettings, module.SiteSettings, module.RouterSettings):
         text.append(f"## {model.section}\n\n{(model.__doc__ or '').strip()}\n")
