@@ -117,7 +117,7 @@ class EndpointTurn(Wire):
 
 
 class EndpointOperator(Protocol):
-    """Serving's part of the operator: called every tick for every wish whose uid starts with `endpoint.` or `feedback.`."""
+    """Serving's part of the operator: called every tick for each wish named `endpoint.*` or `feedback.*`."""
 
     def turn(self, wish: Wish, stored: StoredStatus | None, now: datetime) -> EndpointTurn:
         """Observe, decide, apply; never blocks. `wish.order is None`: stop it and say Gone once nothing is left.

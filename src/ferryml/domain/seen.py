@@ -31,8 +31,9 @@ class EnvSeen(Wire):
 class JobSeen(Wire):
     """What is known of one attempt of a job.
 
-    `exited`: the user's program ended and `exit_code` says how. `lost`: it is gone without an exit code (host restarted,
-    killed from outside, folder removed); no process of that attempt lives any more. `absent`: never launched here.
+    `exited`: the user's program ended and `exit_code` says how. `lost`: it is gone without an exit code (host
+    restarted, killed from outside, folder removed); no process of that attempt lives any more. `absent`: never
+    launched here.
     """
 
     state: Literal["absent", "staging", "running", "exited", "lost"] = "absent"
@@ -72,7 +73,9 @@ class Receipt(Wire):
     waiting: int = 0
     """Journal entries and files not yet with the server."""
     refused: tuple[str, ...] = ()
-    """In words: what the server will never take, and why."""
+    """In words: log lines and MLflow calls that the server will never take, and why."""
+    lost_outputs: tuple[str, ...] = ()
+    """In words: outputs that the server will never take although they were to leave the site, and why."""
 
 
 class Launch(Wire):
@@ -108,6 +111,9 @@ class InstanceSeen(Wire):
     code: str = ""
     """A code of SPEC.md 8.12 once known: UserScriptInitFailed, UserScriptImportError, ..."""
     reason: str = ""
+
+
+StatusOf = Annotated[JobStatus | EndpointStatus | FeedbackStatus | GoneStatus, Field(discriminator="kind")]
 
 
 class StoredStatus(Wire):
