@@ -1,0 +1,302 @@
+"""Decides one turn of an automation's run: train, prove, register, roll out, or leave things as they are.
+
+Effects carry names derived from the run, so that doing one twice is doing it once; the loop applies them,
+then writes the new state, and may die between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from ferryml.domain.gate import judge
+from ferryml.domain.orders import Json, Wire
+from ferryml.domain.spec.automation import Automation
+
+State = Literal[
+    "triggered", "training", "evaluating", "gated", "awaiting_approval", "registered", "rolling_out",
+    "promoted", "rejected", "rolled_back", "failed",
+]  # fmt: skip
+ENDED: frozenset[str] = frozenset({"promoted", "rejected", "rolled_back", "failed"})
+
+
+class Transition(Wire):
+    """One move of a run, with why and the figures that decided it."""
+
+    at: datetime
+    state: State
+    reason: str
+    evidence: dict[str, Json] = {}
+
+
+class Run(Wire):
+    """One run of an automation; everything the next turn needs."""
+
+    automation: str
+    run: str
+    state: State = "triggered"
+    trigger: dict[str, Json] = {}
+    """kind, at, and what fired: data (azureml:N:V), model, metric, value, by."""
+    candidate: str = ""
+    """Reference of the candidate: `azureml:N:V` or `azureml://jobs/J/outputs/O`."""
+    champion: str = ""
+    """Model that served when the run began to evaluate; empty = none."""
+    model: str = ""
+    """`NAME:VERSION` once registered."""
+    history: tuple[Transition, ...] = ()
+    skipped: tuple[str, ...] = ()
+    """Endpoints left out because their site is offline."""
+
+    def job(self, step: Literal["train", "evaluate"]) -> str:
+        """The one job of that step in this run."""
+        return f"{self.automation}-{self.run}-{step}"
+
+    def rollout(self, endpoint: str) -> str:
+        """The one rollout of this run on that endpoint."""
+        return f"{self.automation}-{self.run}-{endpoint}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeen:
+    """What became of a job: `phase` of SPEC.md 5.3, empty when it does not exist yet."""
+
+    phase: str = ""
+    reason: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutSeen:
+    """What became of a rollout: state of `RolloutStatus`, empty when it does not exist yet."""
+
+    state: str = ""
+    reason: str = ""
+    offline: bool = False
+    evidence: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunSeen:
+    """Everything outside the run that this turn may depend on."""
+
+    train: JobSeen = JobSeen()
+    evaluate: JobSeen = JobSeen()
+    champion: str = ""
+    registered: str = ""
+    """`NAME:VERSION` of the candidate once it is an asset."""
+    approval: Literal["", "approved", "rejected"] = ""
+    approver: str = ""
+    rollouts: Mapping[str, RolloutSeen] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StartJob:
+    step: Literal["train", "evaluate"]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    candidate: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartRollout:
+    endpoint: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class UndoRollout:
+    """Take the endpoint back to what it served before the run."""
+
+    endpoint: str
+    name: str
+
+
+Effect = StartJob | Register | StartRollout | UndoRollout
+
+
+def decide(spec: Automation, run: Run, seen: RunSeen, now: datetime) -> tuple[Run, tuple[Effect, ...]]:
+    """One turn: at most one transition, and the effects that the present state needs. Pure; ended runs stay ended."""
+    match run.state:
+        case "triggered":
+            return _triggered(spec, run, seen, now)
+        case "training":
+            return _training(spec, run, seen, now)
+        case "evaluating":
+            return _evaluating(spec, run, seen, now)
+        case "awaiting_approval":
+            return _awaiting(run, seen, now)
+        case "gated":
+            return _gated(run, seen, now)
+        case "registered":
+            return _registered(spec, run, now)
+        case "rolling_out":
+            return _rolling_out(spec, run, seen, now)
+        case _:
+            return run, ()
+
+
+def _move(
+    run: Run, now: datetime, state: State, reason: str, evidence: Mapping[str, Json] | None = None, **changes: Json
+) -> Run:
+    entry = Transition(at=now, state=state, reason=reason, evidence=dict(evidence or {}))
+    return run.model_copy(update={"state": state, "history": (*run.history, entry), **changes})
+
+
+def _triggered(spec: Automation, run: Run, seen: RunSeen, now: datetime) -> tuple[Run, tuple[Effect, ...]]:
+    model = str(run.trigger.get("model") or "")
+    if model:
+        return _prove(
+            spec, run.model_copy(update={"candidate": f"azureml:{model}"}), seen, now, "a model came from elsewhere"
+        )
+    if spec.create_job is None:
+        return _move(run, now, "failed", "there is nothing to train and no model came with the trigger"), ()
+    name = run.job("train")
+    return _move(run, now, "training", f"job {name} trains a candidate"), (StartJob("train", name),)
+
+
+def _training(spec: Automation, run: Run, seen: RunSeen, now: datetime) -> tuple[Run, tuple[Effect, ...]]:
+    name = run.job("train")
+    match seen.train.phase:
+        case "":
+            return run, (StartJob("train", name),)
+        case "Completed":
+            output = spec.candidate.output if spec.candidate else "model"
+            if output not in seen.train.outputs:
+                return _move(run, now, "failed", f"job {name} wrote nothing to its output {output!r}"), ()
+            candidate = f"azureml://jobs/{name}/outputs/{output}"
+            return _prove(spec, run.model_copy(update={"candidate": candidate}), seen, now, f"job {name} completed")
+        case "Failed" | "Canceled" as phase:
+            return _move(run, now, "failed", f"job {name} is {phase}: {seen.train.reason}"), ()
+        case _:
+            return run, ()
+
+
+def _prove(spec: Automation, run: Run, seen: RunSeen, now: datetime, why: str) -> tuple[Run, tuple[Effect, ...]]:
+    run = run.model_copy(update={"champion": seen.champion})
+    if spec.evaluate is None:
+        return _gate(spec, run, seen.train.metrics, now)
+    name = run.job("evaluate")
+    return _move(run, now, "evaluating", f"{why}; job {name} measures it"), (StartJob("evaluate", name),)
+
+
+def _evaluating(spec: Automation, run: Run, seen: RunSeen, now: datetime) -> tuple[Run, tuple[Effect, ...]]:
+    name = run.job("evaluate")
+    match seen.evaluate.phase:
+        case "":
+            return run, (StartJob("evaluate", name),)
+        case "Completed":
+            return _gate(spec, run, seen.evaluate.metrics, now)
+        case "Failed" | "Canceled" as phase:
+            return _move(run, now, "failed", f"job {name} is {phase}: {seen.evaluate.reason}"), ()
+        case _:
+            return run, ()
+
+
+def _gate(spec: Automation, run: Run, metrics: Mapping[str, float], now: datetime) -> tuple[Run, tuple[Effect, ...]]:
+    verdict = judge(spec.gate, metrics, has_champion=bool(run.champion))
+    if not verdict.passed:
+        evidence = {**dict(verdict.figures or {}), "code": verdict.code}
+        return _move(run, now, "rejected", verdict.reason, evidence), ()
+    if spec.approval == "required":
+        return _move(run, now, "awaiting_approval", f"{verdict.reason}; a person must agree", verdict.figures), ()
+    return _move(run, now, "gated", verdict.reason, verdict.figures), (Register(run.candidate),)
+
+
+def _awaiting(run: Run, seen: RunSeen, now: datetime) -> tuple[Run, tuple[Effect, ...]]:
+    match seen.approval:
+        case "approved":
+            return _move(run, now, "gated", f"approved by {seen.approver}"), (Register(run.candidate),)
+        case "rejected":
+            return _move(run, now, "rejected", f"refused by {seen.approver}"), ()
+        case _:
+            return run, ()
+
+
+def _gated(run: Run, seen: RunSeen, now: datetime) -> tuple[Run, tuple[Effect, ...]]:
+    if not seen.registered:
+        return run, (Register(run.candidate),)
+    return _move(run, now, "registered", f"the candidate is model {seen.registered}", model=seen.registered), ()
+
+
+def _registered(spec: Automation, run: Run, now: datetime) -> tuple[Run, tuple[Effect, ...]]:
+    if spec.rollout is None:
+        return _move(run, now, "promoted", "registered; no rollout is asked for"), ()
+    names = spec.rollout.endpoint_names
+    first = names[:1] if spec.rollout.order == "sequential" else names
+    words = f"rolling out to {', '.join(names)}, {spec.rollout.order}"
+    return _move(run, now, "rolling_out", words), tuple(StartRollout(e, run.rollout(e)) for e in first)
+
+
+def _rolling_out(spec: Automation, run: Run, seen: RunSeen, now: datetime) -> tuple[Run, tuple[Effect, ...]]:
+    plan = spec.rollout
+    if plan is None:
+        return _move(run, now, "promoted", "no rollout is asked for any more"), ()
+    effects: list[Effect] = []
+    skipped = list(run.skipped)
+    done: list[str] = []
+    bad: tuple[str, str, Mapping[str, Json]] | None = None
+    working = False
+    for endpoint in plan.endpoint_names:
+        it = seen.rollouts.get(endpoint, RolloutSeen())
+        if endpoint in skipped or it.state == "promoted":
+            done.append(endpoint)
+            continue
+        if it.state in ("rolled_back", "failed"):
+            bad = bad or (endpoint, it.reason, it.evidence)
+        elif it.offline and plan.on_offline == "skip" and it.state in ("", "pending"):
+            skipped.append(endpoint)
+            done.append(endpoint)
+            continue
+        elif it.offline and plan.on_offline == "fail" and it.state in ("", "pending"):
+            bad = bad or (endpoint, "its site is offline", {})
+        else:
+            working = True
+            if it.state == "":
+                effects.append(StartRollout(endpoint, run.rollout(endpoint)))
+        if plan.order == "sequential":
+            break
+    run = run.model_copy(update={"skipped": tuple(skipped)})
+    if bad is not None and not (working and plan.on_failure == "rollback_failed"):
+        return _undo(spec, run, seen, now, bad)
+    if len(done) == len(plan.endpoint_names):
+        left = f"; skipped: {', '.join(skipped)}" if skipped else ""
+        return _move(run, now, "promoted", f"serves on {', '.join(e for e in done if e not in skipped)}{left}"), ()
+    return run, tuple(effects)
+
+
+def _undo(
+    spec: Automation, run: Run, seen: RunSeen, now: datetime, bad: tuple[str, str, Mapping[str, Json]]
+) -> tuple[Run, tuple[Effect, ...]]:
+    endpoint, reason, evidence = bad
+    effects: tuple[Effect, ...] = ()
+    if spec.rollout is not None and spec.rollout.on_failure == "rollback_all":
+        others = [
+            e for e, it in seen.rollouts.items() if e != endpoint and it.state not in ("", "rolled_back", "failed")
+        ]
+        effects = tuple(UndoRollout(e, run.rollout(e)) for e in others)
+    return _move(run, now, "rolled_back", f"{endpoint}: {reason}", evidence), effects
+
+
+# ---- triggers --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSeen:
+    """A live metric of an endpoint and how many labels it stands on."""
+
+    value: float
+    labels: int
+
+
+def metric_fires(trigger: object, seen: MetricSeen | None) -> bool:
+    """Whether a `MetricTrigger` fires now: enough labels, and beyond the line."""
+    below, above = getattr(trigger, "below", None), getattr(trigger, "above", None)
+    if seen is None or seen.labels < getattr(trigger, "min_labels", 1) or seen.value != seen.value:
+        return False
+    return (below is not None and seen.value < below) or (above is not None and seen.value > above)
