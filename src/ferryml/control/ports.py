@@ -173,11 +173,15 @@ class Tx(Protocol):
 
 class Store(Protocol):
     def begin(self) -> AbstractContextManager[Tx]: ...
+    def read(self) -> AbstractContextManager[Tx]:
+        """A transaction that only looks: one moment of the database, never waits for writers; writes fail."""
+
     def wake(self, channel: str) -> None:
         """Tell waiters on `channel` (`site:NAME`, `loops`, `job:UID`), in every server replica, to look again."""
 
     def wait(self, channel: str, timeout_s: float) -> bool:
-        """Block this thread until a wake or the timeout; True = woken. May wake spuriously."""
+        """Block this thread until a wake or the timeout; True = woken. May wake spuriously. A wake since this thread
+        last opened a transaction counts: look, then wait in the same thread, and nothing falls in between."""
 
 
 class Blobs(Protocol):
