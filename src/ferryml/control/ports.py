@@ -245,6 +245,9 @@ class Keys(Protocol):
         """Ed25519 public key, base64 raw."""
 
     def sign_grant(self, grant: Grant) -> str: ...
+    def verify_grant(self, token: str) -> Grant:
+        """The claims of a grant that this server signed; raises Forbidden `BadGrant`."""
+
     def seal(self, plain: str) -> str:
         """Encrypts a secret for the database (AES-GCM/Fernet)."""
 
