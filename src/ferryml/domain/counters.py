@@ -1,0 +1,91 @@
+"""What a router counts of one revision: totals that only rise, so that any two looks give the figures between them."""
+
+from __future__ import annotations
+
+import math
+
+from ferryml.domain.orders import Wire
+
+_GROWTH = math.log(1.05)
+_LEAST_MS = 0.05
+
+_TOTALS = (
+    "requests",
+    "errors",
+    "direct",
+    "queued_out",
+    "mirrored",
+    "mirror_errors",
+    "mirror_dropped",
+    "mismatches",
+    "disagreements",
+)
+
+
+def bucket(ms: float) -> int:
+    """The bucket of a latency; buckets grow by 5 percent, which is the error of a quantile."""
+    return max(0, math.ceil(math.log(ms / _LEAST_MS) / _GROWTH)) if ms > _LEAST_MS else 0
+
+
+def bucket_ms(index: int) -> float:
+    """Upper bound of a bucket in milliseconds."""
+    return _LEAST_MS * math.exp(_GROWTH * index)
+
+
+class Counters(Wire):
+    """Totals of one revision since its router started (`boot`)."""
+
+    boot: str = ""
+    requests: int = 0
+    """Answered by weight; direct calls and mirrored copies are not among them."""
+    errors: int = 0
+    """Of those, answered with 5xx."""
+    direct: int = 0
+    """Called by naming the deployment."""
+    queued_out: int = 0
+    """Of the errors: never reached an instance."""
+    mirrored: int = 0
+    mirror_errors: int = 0
+    mirror_dropped: int = 0
+    """Copies that were not sent because the tap was full."""
+    mismatches: int = 0
+    """Copies whose answer differed by more than rounding."""
+    disagreements: int = 0
+    """Copies whose predicted label differed."""
+    latency: dict[int, int] = {}
+    """bucket -> requests."""
+    mirror_latency: dict[int, int] = {}
+
+    def since(self, mark: Counters | None) -> Counters:
+        """What was added after `mark`; everything when the router restarted in between."""
+        if mark is None or mark.boot != self.boot:
+            return self
+        totals = {name: getattr(self, name) - getattr(mark, name) for name in _TOTALS}
+        return Counters(
+            boot=self.boot,
+            latency=_less(self.latency, mark.latency),
+            mirror_latency=_less(self.mirror_latency, mark.mirror_latency),
+            **totals,
+        )
+
+    def quantile_ms(self, share: float) -> float | None:
+        """Latency below which `share` of the requests stayed; None without requests."""
+        return _quantile(self.latency, share)
+
+    def mirror_quantile_ms(self, share: float) -> float | None:
+        """The same for mirrored copies."""
+        return _quantile(self.mirror_latency, share)
+
+
+def _less(now: dict[int, int], then: dict[int, int]) -> dict[int, int]:
+    return {index: count - then.get(index, 0) for index, count in now.items() if count > then.get(index, 0)}
+
+
+def _quantile(histogram: dict[int, int], share: float) -> float | None:
+    wanted = share * sum(histogram.values())
+    seen = 0
+    for index in sorted(histogram):
+        seen += histogram[index]
+        if seen >= wanted:
+            return bucket_ms(index)
+    return None

@@ -1,0 +1,61 @@
+"""What a router needs to know of one endpoint, as data: the site's operator writes it, any router reads it."""
+
+from __future__ import annotations
+
+from ferryml.domain.orders import Wire
+
+
+class Upstream(Wire):
+    """One instance that answers predictions."""
+
+    instance: int
+    host: str = "127.0.0.1"
+    port: int
+
+
+class RevisionRoute(Wire):
+    """One revision behind an endpoint, with its limits (SPEC.md 8.2 request_settings)."""
+
+    revision: str
+    deployment: str
+    upstreams: tuple[Upstream, ...] = ()
+    """Ready instances; empty: requests wait for one, then get 503."""
+    scoring_path: str = "/score"
+    swagger_path: str = "/swagger.json"
+    request_timeout_ms: int = 5000
+    max_concurrent_requests: int = 1
+    """Per instance."""
+    max_queue_wait_ms: int = 500
+    capture: bool = True
+    """Keep small predictions for joining with labels."""
+
+
+class EndpointRoute(Wire):
+    """One endpoint: who may ask, and which revision answers how often."""
+
+    uid: str
+    name: str
+    """As in the scoring URL; unique on the site."""
+    key_hashes: tuple[str, ...] = ()
+    """sha256 hex of each key that opens it."""
+    weights: dict[str, int] = {}
+    """revision -> weight; any positive scale. Empty or all zero: 404 unless a deployment is named."""
+    direct: dict[str, str] = {}
+    """deployment -> revision that answers when the caller names the deployment."""
+    mirror: dict[str, int] = {}
+    """revision -> percent of weighted requests copied to it."""
+    revisions: tuple[RevisionRoute, ...] = ()
+
+
+def choose(weights: dict[str, int], draw: float) -> str | None:
+    """The revision that `draw` (0 <= draw < 1) falls on; None when no weight is positive."""
+    total = sum(weight for weight in weights.values() if weight > 0)
+    point = draw * total
+    for revision in sorted(weights):
+        weight = weights[revision]
+        if weight <= 0:
+            continue
+        if point < weight:
+            return revision
+        point -= weight
+    return None

@@ -1,0 +1,80 @@
+"""The router beside an agent in one process: its own loop in its own thread, and a door that any thread may use."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from ferryml.domain.counters import Counters
+from ferryml.domain.errors import Unavailable
+from ferryml.domain.routes import EndpointRoute
+from ferryml.router.app import Router
+
+T = TypeVar("T")
+_WAIT_S = 10.0
+
+
+class RouterThread:
+    """Start it once; every method blocks until the router's loop has done it, a few milliseconds at most."""
+
+    def __init__(self, make: Callable[[], Router]) -> None:
+        self._make = make
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="router", daemon=True)
+        self._router: Router | None = None
+        self.url = ""
+
+    def start(self, host: str, port: int, scheme: str = "http") -> str:
+        """Listen; returns the URL without a trailing slash. Raises OSError when the port is taken."""
+        self._thread.start()
+        self._router = self._make()
+        bound = asyncio.run_coroutine_threadsafe(self._router.start(host, port), self._loop).result(_WAIT_S)
+        self.url = f"{scheme}://{host}:{bound}"
+        return self.url
+
+    def stop(self, drain_s: float = 5) -> None:
+        """Finish requests under way, then end the thread. Does nothing when it is not running."""
+        if not self._thread.is_alive():
+            return
+        if self._router:
+            asyncio.run_coroutine_threadsafe(self._router.stop(drain_s), self._loop).result(drain_s + _WAIT_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_WAIT_S)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    def apply(self, route: EndpointRoute) -> None:
+        """As `Router.apply`; in effect when this returns."""
+        self._do(lambda router: router.apply(route))
+
+    def drop(self, uid: str) -> None:
+        """As `Router.drop`."""
+        self._do(lambda router: router.drop(uid))
+
+    def totals(self, uid: str) -> dict[str, Counters]:
+        """As `Router.totals`."""
+        return self._do(lambda router: router.totals(uid))
+
+    def recent(self, uid: str) -> dict[str, Counters]:
+        """As `Router.recent`."""
+        return self._do(lambda router: router.recent(uid))
+
+    def busy(self, uid: str) -> dict[tuple[str, int, int], int]:
+        """As `Router.busy`."""
+        return self._do(lambda router: router.busy(uid))
+
+    def _do(self, what: Callable[[Router], T]) -> T:
+        router = self._router
+        if router is None:
+            raise Unavailable("Unavailable", "the router has not been started")
+
+        async def done() -> T:
+            return what(router)
+
+        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(_WAIT_S)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
