@@ -27,6 +27,11 @@ def code_lines(path, node):
     )
 
 
+def test_every_file_is_python():
+    for path in files(*OURS, "tests", "examples"):
+        compile(path.read_text(), place(path), "exec")
+
+
 def test_files_are_at_most_400_lines():
     counted = ((place(p), len(p.read_text().splitlines())) for p in files(*OURS, "tests", "examples"))
     problems = broken("lines per file", ((at, f"{n} lines") for at, n in counted if n > LINES))
