@@ -16,6 +16,7 @@ from ferryml.domain.spec.values import (
     IS_MAPPING,
     IS_TEXT,
     AssetName,
+    AssetText,
     ComputeName,
     Count,
     Duration,
@@ -59,7 +60,7 @@ class DataTrigger(Spec):
     """When a data asset has a new version."""
 
     type: Annotated[Literal["data"], Fold()] = Field("data", description="The kind of trigger.")
-    asset: Text = Field(description="Data asset, such as azureml:digits.")
+    asset: AssetText = Field(description="Data asset, such as azureml:digits.")
     debounce: Duration = Field(0.0, description="Seconds without a further version before it fires.")
 
 
@@ -91,7 +92,7 @@ class ModelTrigger(Spec):
     """When a model has a new version, made elsewhere; nothing is trained."""
 
     type: Annotated[Literal["model"], Fold()] = Field("model", description="The kind of trigger.")
-    asset: Text = Field(description="Model asset, such as azureml:digits-model.")
+    asset: AssetText = Field(description="Model asset, such as azureml:digits-model.")
 
 
 class ManualTrigger(Spec):
@@ -110,7 +111,7 @@ Trigger = Annotated[
     type_of(CronTrigger, DataTrigger, MonitorTrigger, MetricTrigger, ModelTrigger, ManualTrigger),
 ]
 
-JobForm = Annotated[Annotated[CommandJob, IS_MAPPING] | Annotated[Text, IS_TEXT], BY_SHAPE]
+JobForm = Annotated[Annotated[CommandJob, IS_MAPPING] | Annotated[AssetText, IS_TEXT], BY_SHAPE]
 
 
 class JobStep(Spec):

@@ -7,10 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, Tag, ValidationInfo, field_validator, model_validator
 
+from ferryml.domain.errors import Refused
 from ferryml.domain.names import ENDPOINT_AND_DEPLOYMENT
 from ferryml.domain.spec.common import Spec, problem, warn
 from ferryml.domain.spec.environment import EnvironmentOrRef
-from ferryml.domain.spec.model import ModelOrRef
+from ferryml.domain.spec.model import Model, ModelOrRef
 from ferryml.domain.spec.values import (
     AssetName,
     Count,
@@ -216,12 +217,18 @@ class OnlineDeployment(Spec):
         least, most = ENDPOINT_AND_DEPLOYMENT
         if self.endpoint_name and not least <= len(self.endpoint_name) + len(self.name) <= most:
             raise problem("BadName", f"endpoint and deployment names must be {least} to {most} characters together")
-        if self.code_configuration and self.environment is None and not _may_be_mlflow(self.model):
-            raise problem("MissingField", "a deployment with a scoring script needs an environment")
-        if self.model is None and self.environment is None:
-            raise problem("MissingField", "a deployment needs a model, an environment, or both")
         return self
 
 
-def _may_be_mlflow(model: Any) -> bool:
-    return model is not None and getattr(model, "type", "mlflow_model") != "custom_model"
+def check_complete(deployment: OnlineDeployment) -> None:
+    """Refuse a deployment that has nothing to serve; not for one whose model an automation puts in.
+
+    Raises:
+        Refused: `MissingField`.
+    """
+    model = deployment.model
+    has_script = deployment.code_configuration is not None
+    if model is None and deployment.environment is None:
+        raise Refused("MissingField", "the deployment has no model and no environment", "Give one of them, or both.")
+    if has_script and deployment.environment is None and isinstance(model, Model) and model.type == "custom_model":
+        raise Refused("MissingField", "a deployment with a scoring script needs an environment", "Add environment:.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from ferryml.domain.spec.common import Spec, problem, warn
 from ferryml.domain.spec.values import (
@@ -13,10 +13,10 @@ from ferryml.domain.spec.values import (
     IS_MAPPING,
     IS_TEXT,
     AssetName,
+    AssetText,
     Fold,
     OneOrMany,
     PathOrUri,
-    Text,
     TextMap,
     Version,
 )
@@ -44,7 +44,30 @@ class InferenceConfig(Spec):
     scoring_route: Route = Field(description="Where predictions are asked.")
 
 
-CondaFile = Annotated[Annotated[PathOrUri, IS_TEXT] | Annotated[dict[str, Any], IS_MAPPING], BY_SHAPE]
+_CONDA_KEYS = frozenset({"name", "channels", "dependencies", "prefix", "variables"})
+
+
+def _conda(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if unknown := sorted(set(value) - _CONDA_KEYS):
+        raise problem("UnknownField", f"unknown key {unknown[0]!r}; a conda file has {', '.join(sorted(_CONDA_KEYS))}")
+    lines = value.get("dependencies") or []
+    if not isinstance(lines, list) or not all(_dependency(line) for line in lines):
+        raise problem("BadValue", "dependencies must be a list of packages, with at most one mapping pip: [...]")
+    return value
+
+
+def _dependency(line: Any) -> bool:
+    if isinstance(line, Mapping):
+        pip = line.get("pip")
+        return set(line) == {"pip"} and isinstance(pip, list) and all(isinstance(one, str) for one in pip)
+    return isinstance(line, str)
+
+
+CondaFile = Annotated[
+    Annotated[PathOrUri, IS_TEXT] | Annotated[dict[str, Any], AfterValidator(_conda), IS_MAPPING], BY_SHAPE
+]
 Requirements = Annotated[tuple[str, ...], OneOrMany]
 
 
@@ -100,5 +123,5 @@ class Environment(Spec):
         return self
 
 
-EnvironmentOrRef = Annotated[Annotated[Environment, IS_MAPPING] | Annotated[Text, IS_TEXT], BY_SHAPE]
+EnvironmentOrRef = Annotated[Annotated[Environment, IS_MAPPING] | Annotated[AssetText, IS_TEXT], BY_SHAPE]
 """An environment inline, or a reference such as azureml:NAME:VERSION."""

@@ -9,7 +9,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from ferryml.domain.spec.common import Spec, problem
-from ferryml.domain.spec.values import IS_MAPPING, AssetName, Flag, Fold, PathOrUri, TextMap, Version, is_uri
+from ferryml.domain.spec.values import (
+    IS_MAPPING,
+    AssetName,
+    Flag,
+    Fold,
+    PathOrUri,
+    RemotePath,
+    TextMap,
+    Version,
+    is_uri,
+)
 
 InputType = Annotated[
     Literal[
@@ -31,6 +41,8 @@ Scalar = bool | int | float | str
 
 
 def _literal(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str):
+        raise problem("BadValue", "give a number, true or false, a string, or a mapping with a path")
     if isinstance(value, float) and not math.isfinite(value):
         raise problem("BadValue", "write nan and inf in quotes")
     return float(value) if isinstance(value, float) else value
@@ -70,8 +82,6 @@ class Input(Spec):
             raise problem("BadValue", f"a {self.type} input has no path or mode; give its value as default")
         if not literal and self.type and self.default is not None:
             raise problem("BadValue", f"a {self.type} input has no default; give a path")
-        if not literal and self.default is None and self.path is None and not self.optional:
-            raise problem("MissingField", "an input needs a path, or optional: true")
         self._check_literal()
         return self
 
@@ -103,9 +113,11 @@ class Output(Spec):
     """A file or folder that a command writes; named ones become assets."""
 
     type: OutputType = Field(
-        "uri_folder", description="What it is; a uri_file is a file path, a folder exists beforehand."
+        "uri_folder", description="uri_file: the path of a file; others: of a folder that exists beforehand."
     )
-    path: str | None = Field(None, description="Where it is kept; none: the workspace's store, under the job's name.")
+    path: RemotePath | None = Field(
+        None, description="Where it is kept; none: the workspace's store, under the job's name."
+    )
     mode: OutputMode = Field("rw_mount", description="How it leaves the command's machine.")
     name: AssetName | None = Field(
         None, description="Registers the output as an asset of this name; none: not registered."
@@ -117,7 +129,7 @@ class Output(Spec):
     @model_validator(mode="after")
     def _remote(self) -> Output:
         if self.path is not None and not is_uri(self.path):
-            raise problem("BadReference", f"output path {self.path!r} is local; give a datastore path, or leave it out")
+            raise problem("BadReference", f"output path {self.path!r} is local; give a datastore path")
         if self.version and not self.name:
             raise problem("BadValue", "an output's version needs its name")
         return self

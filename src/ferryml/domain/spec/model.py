@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from ferryml.domain.spec.common import Spec
+from ferryml.domain.errors import Refused
+from ferryml.domain.refs import AssetRef, Ref, RegistryRef, parse_ref
+from ferryml.domain.spec.common import Spec, problem
 from ferryml.domain.spec.values import (
     BY_SHAPE,
     IS_MAPPING,
     IS_TEXT,
     AssetName,
+    AssetText,
     Fold,
     NoneIsEmpty,
     PathOrUri,
-    Text,
     TextMap,
     Version,
+    is_uri,
 )
 
 ModelType = Annotated[Literal["custom_model", "mlflow_model", "triton_model"], Fold()]
@@ -45,5 +48,22 @@ class Model(Spec):
     stage: str = Field("", description="Free word such as Development or Production; empty: none.")
 
 
-ModelOrRef = Annotated[Annotated[Model, IS_MAPPING] | Annotated[Text, IS_TEXT], BY_SHAPE]
+def _path_is_model(value: Any) -> Any:
+    if not isinstance(value, str) or (is_uri(value) and isinstance(_ref(value), AssetRef | RegistryRef)):
+        return value
+    return {"path": value}
+
+
+def _ref(text: str) -> Ref | None:
+    try:
+        return parse_ref(text)
+    except Refused as refused:
+        raise problem(refused.code, refused.message) from refused
+
+
+ModelOrRef = Annotated[
+    Annotated[Model, IS_MAPPING] | Annotated[AssetText, IS_TEXT],
+    BY_SHAPE,
+    BeforeValidator(_path_is_model, json_schema_input_type=Model | str),
+]
 """A model inline, or a reference such as azureml:NAME:VERSION."""

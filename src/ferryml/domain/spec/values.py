@@ -19,7 +19,9 @@ from pydantic import (
 from pydantic import GetJsonSchemaHandler as JsonHandler
 from pydantic_core import CoreSchema, core_schema
 
+from ferryml.domain.errors import Refused
 from ferryml.domain.names import RULES
+from ferryml.domain.refs import AssetRef, Ref, RegistryRef, parse_ref
 from ferryml.domain.spec.common import Reading, problem
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -95,10 +97,22 @@ def _resolve(text: str, info: ValidationInfo) -> str:
     if not text.strip() or "\0" in text:
         raise problem("BadValue", "a path may not be empty")
     if is_uri(text):
-        return text
+        return _checked(text)
     local = strip_file(text)
     reading = info.context
     return reading.locate(local) if isinstance(reading, Reading) and reading.locate else local
+
+
+def _checked(text: str, *kinds: type[Ref]) -> str:
+    if "${{" in text:
+        return text
+    try:
+        ref = parse_ref(text)
+    except Refused as refused:
+        raise problem(refused.code, refused.message) from refused
+    if kinds and not isinstance(ref, kinds):
+        raise problem("BadReference", f"{text!r} names no asset: write azureml:NAME:VERSION or azureml:NAME@latest")
+    return text
 
 
 def compute_name(text: Any) -> Any:
@@ -167,6 +181,12 @@ Duration = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str 
 
 PathOrUri = Annotated[str, AfterValidator(_resolve)]
 """A local path (absolute once loaded from a file) or any URI or reference."""
+
+RemotePath = Annotated[str, AfterValidator(_checked)]
+"""A URI or reference."""
+
+AssetText = Annotated[str, AfterValidator(lambda text: _checked(text, AssetRef, RegistryRef))]
+"""A reference to an asset: azureml:NAME:VERSION, azureml:NAME@LABEL, azureml:NAME, azureml://registries/..."""
 
 ComputeName = Annotated[str, BeforeValidator(compute_name)]
 """The bare name of a compute."""
