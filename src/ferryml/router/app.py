@@ -149,10 +149,12 @@ class Router:
             connection.close()
             return
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        with suppress(OSError, EOFError, TimeoutError):
-            while await self._exchange(reader, writer, peer):
-                pass
-        writer.close()
+        try:
+            with suppress(OSError, EOFError, TimeoutError):
+                while await self._exchange(reader, writer, peer):
+                    pass
+        finally:
+            writer.close()
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(5):
                 await writer.wait_closed()
