@@ -25,20 +25,20 @@ class Ledger(Protocol):
     def take(self, wishes: Iterable[Wish], epoch: str, cursor: int) -> None:
         """Keeps the latest wish of each uid together with the cursor that they came with."""
 
-    def forget(self, uid: str) -> None:
-        """Drops wish and status of uid."""
-
-    def drop_wish(self, uid: str) -> None:
-        """Drops the wish and keeps the last status, so that the same order is never carried out twice."""
+    def bury(self, uid: str, remember: bool) -> None:
+        """Drops the wish of uid if it is a tombstone by now (or none came), and its status unless `remember`:
+        what is remembered is never carried out a second time."""
 
     def status(self, uid: str) -> StoredStatus | None: ...
     def statuses(self) -> list[StoredStatus]: ...
     def put_statuses(self, statuses: Iterable[StoredStatus]) -> None: ...
     def acknowledge(self, accepted: Iterable[tuple[str, int, int]], unknown: Iterable[str]) -> None:
-        """(uid, attempt, version) are durable on the server; `unknown` uids become orphaned."""
+        """(uid, attempt, version) are durable on the server; `unknown` uids become orphaned: kept, and told again
+        only when they change."""
 
-    def unacknowledge_all(self) -> None:
-        """After an epoch change: the server may have lost any of it, so all is told again."""
+    def relist(self, wishes: Iterable[Wish], epoch: str, cursor: int) -> None:
+        """The whole list of a new epoch: takes it, and marks what it lacks as orphaned (never deletes). All statuses
+        count as unacknowledged again, because the server may have lost any of them."""
 
 
 class JobBackend(Protocol):

@@ -139,6 +139,11 @@ def status_of(track: JobTrack, order: JobOrder) -> JobStatus:
     )
 
 
+def refused(track: JobTrack, code: str, reason: str, now: datetime) -> JobTrack:
+    """An effect was refused for good: the job fails with that reason."""
+    return track if track.phase in TERMINAL else _failed(track, code, reason, now)
+
+
 def _ending(order: JobOrder, track: JobTrack, job: JobSeen, now: datetime) -> Literal["", "cancel", "timeout"]:
     if track.ending:
         return track.ending

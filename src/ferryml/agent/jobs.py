@@ -1,0 +1,191 @@
+"""The job half of the operator: gathers what is seen, lets `lifecycle` decide, and carries its effects out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+from ferryml.agent.ports import GatewayDoor, JobBackend
+from ferryml.domain.errors import FerryError, Refused
+from ferryml.domain.lifecycle import (
+    TERMINAL,
+    Effect,
+    JobTrack,
+    Prepare,
+    Rules,
+    Seen,
+    Start,
+    Stop,
+    decide,
+    refused,
+    status_of,
+)
+from ferryml.domain.link import Wish
+from ferryml.domain.orders import JobOrder, Json
+from ferryml.domain.seen import Launch, StoredStatus
+from ferryml.domain.statuses import GoneStatus, JobStatus
+
+ENVIRONMENT_LOG = "system_logs/environment.log"
+
+
+@dataclass(frozen=True, slots=True)
+class JobRules:
+    """The site's limits for jobs."""
+
+    lifecycle: Rules = Rules()  # noqa: RUF009  frozen, so one for all is right
+    max_parallel: int = 2
+    cancel_grace_s: float = 10
+    keep_finished_s: float = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class JobTurn:
+    status: JobStatus | GoneStatus
+    memory: dict[str, Json]
+    attempt: int
+
+
+class JobOperator:
+    """One turn of one job at a time; counts what runs, so that not too much does."""
+
+    def __init__(
+        self, backend: JobBackend, gateway: GatewayDoor, rules: JobRules, no_room: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._backend, self._gateway, self._rules = backend, gateway, rules
+        self._no_room = no_room
+        self._alive: set[str] = set()
+        self._dead: set[tuple[str, int]] = set()
+        self._granted: dict[str, int] = {}
+
+    def begin_turn(self) -> None:
+        """Counts anew what lives here, so that a restart finds the same room as before it."""
+        here = set(self._backend.list())
+        self._dead &= here
+        alive = {key for key in here - self._dead if self._backend.observe(*key).live}
+        self._dead |= {key for key in here - alive if self._backend.observe(*key).state != "absent"}
+        self._alive = {uid for uid, _ in alive}
+
+    def active(self, wish: Wish, stored: StoredStatus | None) -> bool:
+        """Whether it is worth looking at this job again soon."""
+        return wish.uid.startswith("job.") and not _settled(wish, stored)
+
+    def turn(self, wish: Wish, stored: StoredStatus | None, now: datetime) -> JobTurn | None:
+        """None when nothing can have changed."""
+        if stored is not None and _settled(wish, stored):
+            return self._tidy(wish, stored, now)
+        track = track_of(stored)
+        if wish.order is None:
+            return self._retire(wish, stored, track)
+        if not isinstance(wish.order, JobOrder):
+            raise Refused("BadRequest", f"{wish.uid} is not a job")
+        track = self._step(wish, wish.order, track, now)
+        return JobTurn(status_of(track, wish.order), {"track": track.model_dump(mode="json")}, track.attempt)
+
+    def _step(self, wish: Wish, order: JobOrder, track: JobTrack, now: datetime) -> JobTrack:
+        before = track.phase
+        try:
+            self._renew(wish)
+        except Refused as error:
+            return refused(track, error.code, error.message, now)
+        track, effects = decide(order, track, self._look(wish.uid, order, track), now, self._rules.lifecycle)
+        for effect in effects:
+            track = self._apply(wish, order, track, effect, now)
+        if track.phase in TERMINAL and before not in TERMINAL:
+            self._end(wish, track)
+        return track
+
+    def _end(self, wish: Wish, track: JobTrack) -> None:
+        if track.code == "EnvironmentFailed" and wish.grant:
+            self._gateway.append_log(wish.uid, track.attempt, ENVIRONMENT_LOG, f"{track.reason}\n".encode())
+        self._gateway.dismiss(wish.uid)
+
+    def _look(self, uid: str, order: JobOrder, track: JobTrack) -> Seen:
+        job = self._backend.observe(uid, track.attempt)
+        return Seen(
+            environment=self._backend.environment(order.environment.key),
+            job=job,
+            receipt=self._gateway.receipt(uid, track.attempt) if job.state not in ("absent", "staging") else None,
+            no_room=self._why_not(uid),
+        )
+
+    def _why_not(self, uid: str) -> str:
+        others = len(self._alive - {uid})
+        if others >= self._rules.max_parallel:
+            return f"{others} of at most {self._rules.max_parallel} jobs are running on this site"
+        return self._no_room()
+
+    def _apply(self, wish: Wish, order: JobOrder, track: JobTrack, effect: Effect, now: datetime) -> JobTrack:
+        try:
+            match effect:
+                case Prepare(environment):
+                    self._backend.prepare(environment)
+                case Start(attempt):
+                    self._start(wish, order, attempt)
+                case Stop(attempt):
+                    self._backend.kill(wish.uid, attempt, self._rules.cancel_grace_s)
+                case _:
+                    assert_never(effect)
+        except Refused as error:
+            return refused(track, error.code, error.message, now)
+        except FerryError as error:
+            return track.model_copy(update={"reason": error.message})
+        return track
+
+    def _start(self, wish: Wish, order: JobOrder, attempt: int) -> None:
+        token = self._gateway.admit(wish.uid, attempt, wish.grant)
+        self._backend.launch(
+            Launch(
+                uid=wish.uid,
+                attempt=attempt,
+                order=order,
+                gateway_url=self._gateway.url,
+                token=token,
+                env_key=order.environment.key,
+                previous_outputs=self._gateway.outputs(wish.uid, attempt - 1) if attempt > 1 else {},
+            )
+        )
+        self._alive.add(wish.uid)
+
+    def _renew(self, wish: Wish) -> None:
+        """Tells the gateway of a new grant once; work that runs goes on under it."""
+        if wish.grant and self._granted.get(wish.uid) != wish.generation:
+            self._gateway.renew(wish.uid, wish.grant)
+            self._granted[wish.uid] = wish.generation
+
+    def _tidy(self, wish: Wish, stored: StoredStatus, now: datetime) -> JobTurn | None:
+        """The folder of a finished job goes a while after the server has heard of its end."""
+        if stored.memory.get("cleaned") or stored.unsent or not isinstance(stored.status, JobStatus):
+            return None
+        if stored.at is None or (now - stored.at).total_seconds() < self._rules.keep_finished_s:
+            return None
+        self._backend.clean(wish.uid)
+        return JobTurn(stored.status, {**stored.memory, "cleaned": True}, stored.attempt)
+
+    def _retire(self, wish: Wish, stored: StoredStatus | None, track: JobTrack) -> JobTurn | None:
+        """A tombstone: end what lives, remove what is left, and say so only when nothing is."""
+        mine = [attempt for uid, attempt in self._backend.list() if uid == wish.uid]
+        live = [attempt for attempt in mine if self._backend.observe(wish.uid, attempt).live]
+        for attempt in live:
+            self._backend.kill(wish.uid, attempt, self._rules.cancel_grace_s)
+        if live:
+            return None
+        self._gateway.dismiss(wish.uid)
+        self._backend.clean(wish.uid)
+        memory = stored.memory if stored else {}
+        return JobTurn(GoneStatus(), {**memory, "cleaned": True}, track.attempt)
+
+
+def _settled(wish: Wish, stored: StoredStatus | None) -> bool:
+    """What was asked last has come to its end."""
+    if stored is None or stored.generation != wish.generation:
+        return False
+    if wish.order is None:
+        return isinstance(stored.status, GoneStatus)
+    return isinstance(stored.status, JobStatus) and stored.status.phase in TERMINAL
+
+
+def track_of(stored: StoredStatus | None) -> JobTrack:
+    """The decider's memory as the ledger kept it."""
+    return JobTrack.model_validate(stored.memory["track"]) if stored and "track" in stored.memory else JobTrack()
