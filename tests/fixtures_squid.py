@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +36,13 @@ class SquidProxy:
     access_log: Path
 
     def saw(self, text: str) -> bool:
-        """Whether a request whose log line contains `text` went through."""
-        return self.access_log.exists() and text in self.access_log.read_text()
+        """Whether a request whose log line contains `text` went through; the log follows the answer by a moment."""
+        deadline = time.monotonic() + 5
+        while not (self.access_log.exists() and text in self.access_log.read_text()):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
 
 @pytest.fixture
