@@ -68,11 +68,11 @@ def _shipped(reference: str, registered: frozenset[str]) -> Environment | str:
     ref = asset_ref(reference)
     if isinstance(ref, AssetRef) and ref.name in registered:
         return reference
-    found = _match(CURATED, [_bare(ref.name)])
-    if found is not None and (is_curated(reference) or ref.label == "latest" or not ref.version):
-        return found
     if not is_curated(reference):
         return reference
+    found = _match(CURATED, [_bare(ref.name)])
+    if found is not None:
+        return found
     names = [pattern.strip("*-") for pattern in CURATED]
     near = get_close_matches(_bare(ref.name), names, n=3, cutoff=0.3) or names[:3]
     raise Refused(

@@ -177,8 +177,8 @@ def _check(spec: Spec) -> None:
         case OnlineDeployment():
             check_complete(spec)
             _check_script(spec)
-        case Rollout(deployment=OnlineDeployment() as deployment):
-            _check(deployment)
+        case Rollout():
+            _check(spec.deployment)
         case Automation():
             _check_automation(spec)
 
@@ -192,7 +192,7 @@ def _check_automation(spec: Automation) -> None:
             message = f"{place}.inputs.{unknown[0]} is no input of the job; it has: {', '.join(known) or 'none'}"
             raise Refused("UnknownField", message, "Declare the input in the job's file.")
         check(step.job, {*step.inputs, *given})
-    if spec.rollout and isinstance(spec.rollout.deployment, OnlineDeployment):
+    if spec.rollout:
         _check_script(spec.rollout.deployment)
 
 

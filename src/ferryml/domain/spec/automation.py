@@ -194,7 +194,9 @@ class Automation(Spec):
     )
     gate: Gate | None = Field(None, description="When the candidate wins; none: always.")
     approval: Annotated[
-        Literal["none", "required"], Fold(), BeforeValidator(_approval, json_schema_input_type=str | bool | None)
+        Literal["none", "required"],
+        Fold(),
+        BeforeValidator(_approval, json_schema_input_type=Literal["none", "required"] | bool | None),
     ] = Field("none", description="Whether a person must agree before the rollout.")
     rollout: RolloutPlan | None = Field(None, description="Where the winner goes; none: it is only registered.")
     keep_runs: Count = Field(100, description="How many runs of history are listed.")

@@ -154,7 +154,7 @@ def _as_output(value: Any) -> Any:
 InputOrLiteral = Annotated[
     Annotated[Input, IS_MAPPING] | Annotated[Literal_, Tag("~literal")],
     Discriminator(_input_shape),
-    BeforeValidator(_as_input),
+    BeforeValidator(_as_input, json_schema_input_type=Input | Scalar | None),
 ]
 """`{path: ...}`, or a bare value; a bare azureml: reference is an asset."""
 

@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from ferryml.domain.spec.common import Spec, problem
 from ferryml.domain.spec.deployment import OnlineDeployment
 from ferryml.domain.spec.values import (
-    BY_SHAPE,
-    IS_MAPPING,
-    IS_TEXT,
     Count,
     Duration,
     EndpointName,
@@ -64,7 +61,13 @@ class RollbackIf(Spec):
     min_requests: Count = Field(20, description="Requests before rates are believed.")
 
 
-DeploymentForm = Annotated[Annotated[OnlineDeployment, IS_MAPPING] | Annotated[Text, IS_TEXT], BY_SHAPE]
+def _not_text(value: Any) -> Any:
+    if isinstance(value, str):
+        raise problem("BadReference", "give the deployment inline, or a file: a deployment cannot be referred to")
+    return value
+
+
+DeploymentForm = Annotated[OnlineDeployment, BeforeValidator(_not_text, json_schema_input_type=OnlineDeployment | str)]
 
 
 class RolloutPlan(Spec):
@@ -111,14 +114,14 @@ class RolloutPlan(Spec):
     def _endpoints_named(self) -> RolloutPlan:
         if len(set(self.endpoints)) < len(self.endpoints):
             raise problem("BadValue", "endpoints names one endpoint twice")
-        if not self.endpoints and not getattr(self.deployment, "endpoint_name", None):
+        if not self.endpoints and not self.deployment.endpoint_name:
             raise problem("MissingField", "endpoints is missing, and the deployment names no endpoint_name")
         return self
 
     @property
     def endpoint_names(self) -> tuple[str, ...]:
         """The endpoints, or the one that the deployment itself names."""
-        own = self.deployment.endpoint_name if isinstance(self.deployment, OnlineDeployment) else None
+        own = self.deployment.endpoint_name
         return self.endpoints or ((own,) if own else ())
 
 

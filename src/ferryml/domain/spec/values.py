@@ -56,7 +56,9 @@ class Fold:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: JsonHandler) -> dict[str, Any]:
         exact = dict(handler(schema))
-        values = exact.get("enum") or [exact["const"]]
+        values = exact.get("enum") or [exact[key] for key in ("const",) if key in exact]
+        if not values:
+            return exact
         return {"anyOf": [exact, {"type": "string", "pattern": f"^({'|'.join(map(_any_case, values))})$"}]}
 
 
