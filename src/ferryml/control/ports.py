@@ -204,6 +204,9 @@ class Blobs(Protocol):
         """Verifies and publishes; returns size. Idempotent once the digest exists."""
 
     def upload_drop(self, upload: str) -> None: ...
+    def upload_sweep(self, before: datetime) -> int:
+        """Drops unfinished uploads not touched since; returns how many."""
+
     def delete(self, digest: str) -> None: ...
 
 
@@ -228,6 +231,10 @@ class Tracking(Protocol):
     def end_run(self, workspace: str, run_id: str, status: Literal["FINISHED", "FAILED", "KILLED"]) -> None: ...
     def metrics(self, workspace: str, run_id: str) -> dict[str, float]: ...
     def params(self, workspace: str, run_id: str) -> dict[str, str]: ...
+    def artifacts(self, workspace: str, run_id: str, path: str) -> str:
+        """Prefix for `Tx.paths` of a path among a run's artifacts, or of the model logged there under that name.
+        Raises NotFound for an unknown run."""
+
     def register_model(self, workspace: str, name: str, version: str, source: str, run_id: str) -> None:
         """Makes an MLflow model version for a Ferry model; idempotent."""
 
