@@ -68,10 +68,7 @@ def cli(module: Any) -> Pages:
 
 def schemas(module: Any) -> Pages:
     """schemas/*.json for editors, from the specs."""
-    return {
-        f"schemas/{name}": json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        for name, schema in module.documents().items()
-    }
+    return {f"schemas/{name}": module.rendered(schema) for name, schema in module.schemas().items()}
 
 
 PIECES: dict[str, Callable[[Any], Pages]] = {

@@ -15,6 +15,7 @@ import pytest
 
 BY_FIXTURE = {"postgres_server": "postgres", "s3_server": "versitygw", "squid_proxy": "squid"}
 INSTALL_LIMIT_S = 900
+UNIT_LIMIT_S = 2
 DID_NOT_RUN = "did not run: "
 
 
@@ -62,7 +63,8 @@ def _installed(name: str) -> Mapping[str, str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line for each component that was missing, with the number of tests that needed it."""
+    """One line for each component that was missing, with the number of tests that needed it; slow unit tests."""
+    _name_slow_ones(terminalreporter)
     counted: collections.Counter[str] = collections.Counter()
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
@@ -71,6 +73,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason, number in sorted(counted.items()):
         name, _, why = reason.partition(": ")
         terminalreporter.write_line(f"did not run: {number} tests that need {name}, because {why}", yellow=True)
+
+
+def _name_slow_ones(terminalreporter: pytest.TerminalReporter) -> None:
+    """The house allows a unit test 2 s; a busy machine may take longer, so this only tells."""
+    slow = sorted(
+        (report.duration, report.nodeid)
+        for report in terminalreporter.stats.get("passed", [])
+        if report.duration > UNIT_LIMIT_S and not report.nodeid.startswith(("tests/contract/", "tests/system/"))
+    )
+    for duration, name in slow[-10:]:
+        terminalreporter.write_line(f"slow for a unit test: {duration:.1f} s {name}")
 
 
 def serve(argv: list[str], port: int, limit_s: float = 30, **options: object) -> subprocess.Popen[bytes]:

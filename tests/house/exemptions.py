@@ -15,7 +15,7 @@ EXEMPTIONS: dict[str, dict[str, str]] = {
     },
     "broad except": {},
     "mirror": {
-        "src/ferryml/store/migrations/*": "2026-11-22: migrations run in every test of tests/contract that opens a store",
+        "src/ferryml/store/migrations/*": "2026-11-22: run by every test that opens a store",
     },
     "sleeping unit test": {},
     "purity": {},

@@ -75,6 +75,8 @@ def broken(rule: str, where: Iterable[tuple[str, str]]) -> str:
 @functools.cache
 def tracked() -> list[Path]:
     """What git tracks, or what it would when everything here were added."""
+    if not (ROOT / ".git").exists():
+        return sorted(p for p in ROOT.rglob("*") if p.is_file() and not {".venv", ".cache"} & set(p.parts))
     argv = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
     return sorted({ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()})
