@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy import exc as sql
 
 from ferryml.control.ports import Tx
 from ferryml.domain.errors import Defect, FerryError, Refused, Unavailable
 from ferryml.store.content import Content
-from ferryml.store.engines import READING, make_engine, sqlite_file
+from ferryml.store.engines import make_engine, make_reader, sqlite_file
 from ferryml.store.link import Link
 from ferryml.store.memory import Memory
 from ferryml.store.migrations import upgrade
 from ferryml.store.rows import Rows
 from ferryml.store.session import Clock
 from ferryml.store.wakes import NOTIFY_CHANNEL, FileWakes, NotifyWakes, Wakes
+
+_log = logging.getLogger(__name__)
 
 TURN_S = 30
 """How long a transaction waits for its turn before it says Unavailable."""
@@ -40,6 +43,7 @@ class SqlStore:
         self.url = url
         self._clock = clock
         self._engine = make_engine(url)
+        self._reader = make_reader(url, self._engine)
         file = sqlite_file(url)
         self._sqlite = file is not None
         # Waiting in line here is cheaper and fairer than SQLite's own polling for its lock.
@@ -70,6 +74,7 @@ class SqlStore:
 
     def close(self) -> None:
         self._wakes.close()
+        self._reader.dispose()
         self._engine.dispose()
 
     @contextmanager
@@ -89,16 +94,12 @@ class SqlStore:
     def _transaction(self, reading: bool) -> Iterator[SqlTx]:
         self._wakes.mark()
         try:
-            with self._connect(reading) as connection, connection.begin():
+            with (self._reader if reading else self._engine).begin() as connection:
                 tx = SqlTx(connection, self._clock, reading)
                 yield tx
                 tx.flush()
         except (sql.SQLAlchemyError, UnicodeEncodeError) as error:
-            raise _translated(error) from error
-
-    def _connect(self, reading: bool) -> Connection:
-        connection = self._engine.connect()
-        return connection.execution_options(**READING[self._engine.dialect.name]) if reading else connection
+            raise _translated(error, reading) from error
 
 
 def open_store(url: str, clock: Clock | None = None) -> SqlStore:
@@ -118,17 +119,20 @@ def _wakes(engine: Engine, file: Path | None) -> Wakes:
                     text("SELECT pg_notify(:channel, :payload)"), {"channel": NOTIFY_CHANNEL, "payload": payload}
                 )
         except sql.SQLAlchemyError as error:
-            raise _translated(error) from error
+            # What was committed stands; other replicas look again by themselves after their timeout.
+            _log.warning("cannot wake other replicas: %s", type(error).__name__)
 
     return NotifyWakes(engine.url.set(drivername="postgresql").render_as_string(hide_password=False), send)
 
 
-def _translated(error: Exception) -> FerryError:
+def _translated(error: Exception, reading: bool) -> FerryError:
     """The story of the database in our words; its own message may hold values, so it stays in the cause."""
     said = str(getattr(error, "orig", error)).lower()
     state = getattr(getattr(error, "orig", None), "sqlstate", "") or ""
     if "disk is full" in said or "no space left" in said or state == "53100":
         return Unavailable("DiskFull", "The disk of the database has no room left.", "Free space, then try again.")
+    if reading and ("readonly" in said or state == "25006"):
+        return Defect("Internal", "A transaction that was opened for reading tried to write.")
     # 54000: a name too long for an index.
     if isinstance(error, sql.DataError | UnicodeEncodeError) or state == "54000":
         return Refused("BadValue", "A text or number cannot be stored.", "Remove control characters; use UTF-8.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,9 @@ from ferryml.domain.errors import Refused
 BUSY_S = 30
 """How long SQLite waits for another process."""
 
-READING: dict[str, dict[str, Any]] = {
-    "sqlite": {"ferry_begin": "BEGIN"},
-    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
-}
-
 
 def make_engine(url: str) -> Engine:
-    """SQLite (`sqlite:///PATH`) or PostgreSQL (`postgresql+psycopg://`, `postgresql://`)."""
+    """For writers: SQLite (`sqlite:///PATH`) or PostgreSQL (`postgresql+psycopg://`, `postgresql://`)."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
         return create_engine(
@@ -32,7 +28,16 @@ def make_engine(url: str) -> Engine:
             f"Ferry keeps its rows in SQLite or PostgreSQL, not in {parsed.get_backend_name()}.",
             "Set database_url to sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME.",
         )
-    return _sqlite_engine(url)
+    return _sqlite_engine(url, _begin_writing)
+
+
+def make_reader(url: str, writer: Engine) -> Engine:
+    """For readers: each transaction sees one moment, and writing fails."""
+    if writer.dialect.name == "postgresql":
+        return writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    engine = _sqlite_engine(url, _begin_reading)
+    event.listen(engine, "connect", _only_read)
+    return engine
 
 
 def sqlite_file(url: str) -> Path | None:
@@ -41,7 +46,7 @@ def sqlite_file(url: str) -> Path | None:
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
-def _sqlite_engine(url: str) -> Engine:
+def _sqlite_engine(url: str, begin: Callable[[Connection], None]) -> Engine:
     file = sqlite_file(url)
     if file is None or str(file) == ":memory:":
         raise Refused("BadValue", "SQLite needs a file: what is only in memory is lost.", "Use sqlite:///PATH.")
@@ -50,7 +55,7 @@ def _sqlite_engine(url: str) -> Engine:
         url, pool_size=10, max_overflow=40, connect_args={"timeout": BUSY_S, "check_same_thread": False}
     )
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", begin)
     return engine
 
 
@@ -62,5 +67,13 @@ def _prepare(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA temp_store = MEMORY")
 
 
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("ferry_begin", "BEGIN IMMEDIATE"))
+def _only_read(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _begin_writing(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_reading(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

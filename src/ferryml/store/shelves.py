@@ -56,8 +56,8 @@ class FolderShelf:
         return pieces(self.root / key, start, end)
 
     def take(self, source: Path, key: str) -> None:
-        source.chmod(0o400)
         move_into_place(source, self.root / key)
+        (self.root / key).chmod(0o400)
 
     def delete(self, key: str) -> None:
         (self.root / key).unlink(missing_ok=True)

@@ -103,9 +103,6 @@ class FileWakes(Wakes):
             struct.pack_into("<q", self._shared, slot * 8, time.monotonic_ns())
         self.ring(slot)
 
-    def close(self) -> None:
-        super().close()
-
     def _rung(self, slot: int) -> int:
         (shared,) = struct.unpack_from("<q", self._shared, slot * 8)
         # A moment in the future is from before the machine was started again.
@@ -133,6 +130,8 @@ class NotifyWakes(Wakes):
 
     def close(self) -> None:
         super().close()
+        # A word that means nothing ends the listener's sleep.
+        self._send("")
         self._thread.join(5)
 
     def _listen(self) -> None:
@@ -144,7 +143,7 @@ class NotifyWakes(Wakes):
                     self.ring_all()
                     self._listening.set()
                     while not self._closed:
-                        for notice in connection.notifies(timeout=0.5):
+                        for notice in connection.notifies(timeout=5, stop_after=1):
                             self._heard(notice.payload)
             except psycopg.Error as error:
                 _log.warning("cannot listen for wakes, trying again: %s", type(error).__name__)

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy import exc as sql
 
-from ferryml.domain.errors import Refused, Unavailable
+from ferryml.domain.errors import Defect, Refused, Unavailable
 from ferryml.store.engines import make_engine, sqlite_file
 
 
@@ -25,7 +25,9 @@ def upgrade(url: str, revision: str = "head") -> None:
     try:
         with _alone(engine, sqlite_file(url)):
             _upgrade(engine, revision)
-    except sql.OperationalError as error:
+    except sql.DBAPIError as error:
+        if error.statement is not None and "locked" not in str(error.orig):
+            raise Defect("Internal", "The database could not be brought up to date; nothing was changed.") from error
         raise Unavailable(
             "Unavailable", "The database cannot be reached or is busy.", "Check database_url and that it is running."
         ) from error
