@@ -239,8 +239,11 @@ class Tracking(Protocol):
         """Makes an MLflow model version for a Ferry model; idempotent."""
 
     def model_versions(self, workspace: str, since_ms: int) -> list[ModelVersion]: ...
-    def call(self, workspace: str, method: str, path: str, content_type: str, body: bytes) -> tuple[int, bytes]:
-        """Replays one journalled MLflow call as that workspace; returns (HTTP status, body)."""
+    def call(
+        self, workspace: str, method: str, path: str, content_type: str, body: bytes, job: str = ""
+    ) -> tuple[int, bytes]:
+        """Replays one journalled MLflow call as that workspace; returns (HTTP status, body). With `job` (its name) the
+        call may write to that job's runs only. A runs/create whose tags hold `ferry.provisional` makes one run."""
 
 
 class Keys(Protocol):
