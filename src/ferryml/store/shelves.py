@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
 PART = 8 * 1024 * 1024
-"""Bytes of one part of a multipart upload; S3 wants at least 5 MiB."""
+"""Bytes of one part of an upload, and of one request for reading; S3 wants at least 5 MiB."""
 PARTS_AT_ONCE = 4
+REQUEST_LIMIT = "120s"
+"""Longest time for one request, bytes included: a part on a slow line."""
 PARTS = 9_000
 """S3 takes at most 10,000 parts."""
 
@@ -75,7 +77,7 @@ class ObjectShelf:
     def __init__(self, url: str) -> None:
         parsed = urlsplit(url)
         settings = dict(parse_qsl(parsed.query))
-        client: ClientConfig = {"allow_http": settings.pop("allow_http", "") == "true"}
+        client: ClientConfig = {"allow_http": settings.pop("allow_http", "") == "true", "timeout": REQUEST_LIMIT}
         try:
             # The overloads want to know the kind of store beforehand; here the URL decides.
             self._store = from_url(parsed._replace(query="").geturl(), config=settings, client_options=client)  # type: ignore[call-overload]
@@ -94,13 +96,11 @@ class ObjectShelf:
             return None
 
     def read(self, key: str, start: int, end: int) -> Iterator[bytes]:
-        if start >= end:
-            return
-        with _translated():
-            for piece in obstore.get(self._store, key, options={"range": (start, end)}).stream(
-                min_chunk_size=1024 * 1024
-            ):
-                yield bytes(piece)
+        # Windows instead of one stream: a slow reader must not run into the store's time limit of a request.
+        for here in range(start, end, PART):
+            with _translated():
+                piece = bytes(obstore.get_range(self._store, key, start=here, end=min(here + PART, end)))
+            yield piece
 
     def take(self, source: Path, key: str) -> None:
         with _translated():
