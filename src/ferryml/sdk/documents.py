@@ -30,6 +30,9 @@ _AS_WRITTEN = frozenset({"environment_variables", "tags", "properties"})
 """Mappings of text to text: `DEBUG: true` stays `true`."""
 
 
+_COLLECTIONS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One YAML document.
@@ -141,6 +144,8 @@ class _Builder:
         self.positions.setdefault(path, self._place(node))
         if isinstance(node, ScalarNode):
             return self._scalar(node, path)
+        if str(node.tag) not in _COLLECTIONS:
+            raise self._bad(node, f"the tag {node.tag} is not understood")
         self._open.add(id(node))
         try:
             return self._mapping(node, path) if isinstance(node, MappingNode) else self._sequence(node, path)

@@ -49,7 +49,7 @@ def parse_path(path: str) -> KeyPath:
             break
         keys.append(int(found[2]) if found[2] else found[1] or found[3])
         at = found.end()
-    if not keys or at != len(path):
+    if not keys or at != len(path) or path.endswith("."):
         raise Refused("BadValue", f"{path!r} is not a path of keys", "Write it like resources.instance_count.")
     return tuple(keys)
 

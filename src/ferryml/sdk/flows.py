@@ -1,0 +1,162 @@
+"""The operations that take several calls: wait for an end, follow a log, bring outputs home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ferryml.domain.errors import NotFound, Refused, Unavailable
+from ferryml.domain.orders import TreeRef
+from ferryml.sdk.downloads import download
+from ferryml.sdk.flow import Call, Flow, Json, Pause, ask, get, send
+from ferryml.sdk.uploads import Progress, posted, substitute
+
+ENDED = ("Completed", "Failed", "Canceled")
+"""Job states that never change again (SPEC.md 5.3)."""
+SETTLED = ("Succeeded", "Failed", "Canceled")
+"""Provisioning states that an operation ends in."""
+STD_LOG = "user_logs/std_log.txt"
+
+Write = Callable[[bytes], object]
+Notice = Callable[[Json], object]
+
+
+def below(workspace: str, *parts: str) -> str:
+    """`/api/v1/workspaces/WS/...`."""
+    return "/".join((f"/api/v1/workspaces/{workspace}", *parts))
+
+
+def create(
+    workspace: str, plural: str, spec: Any, progress: Progress | None = None, **query: str | int | float | None
+) -> Flow[Json]:
+    """Upload what is local, then make the thing. `spec` is a Spec or its JSON data."""
+    document = yield from ready(workspace, spec, progress)
+    return (yield from send("POST", below(workspace, plural), document, **query))
+
+
+def ready(workspace: str, spec: Any, progress: Progress | None = None) -> Flow[dict[str, Any]]:
+    """The posted form of a spec, with local files uploaded."""
+    data = dict(spec) if isinstance(spec, Mapping) else posted(spec)
+    return (yield from substitute(workspace, data, progress))
+
+
+def wait_job(workspace: str, name: str, notice: Notice | None = None) -> Flow[Json]:
+    """Until the job has ended; `notice` hears each change of status or reason."""
+    last: object = None
+    while True:
+        job = yield from get(below(workspace, "jobs", name))
+        seen = (job["status"], (job.get("ferry") or {}).get("reason"))
+        if seen != last and notice is not None:
+            notice(job)
+        last = seen
+        if job["status"] in ENDED:
+            return job
+        yield Pause(0.5)
+
+
+def stream_job(workspace: str, name: str, write: Write, notice: Notice | None = None) -> Flow[Json]:
+    """Copy the job's log to `write` as it grows; returns the ended job. Attempts follow each other."""
+    offsets: dict[str, int] = {}
+    last: object = None
+    while True:
+        job = yield from get(below(workspace, "jobs", name))
+        seen = (job["status"], (job.get("ferry") or {}).get("reason"))
+        if seen != last and notice is not None:
+            notice(job)
+        last = seen
+        yield from _copy_logs(workspace, name, offsets, write)
+        if job["status"] in ENDED:
+            yield from _copy_logs(workspace, name, offsets, write)
+            return job
+        current = max(offsets, default=STD_LOG)
+        if not offsets or job["status"] != "Running":
+            yield Pause(0.3)
+        else:
+            yield from _copy_one(workspace, name, current, offsets, write, wait=5.0)
+
+
+def _copy_logs(workspace: str, name: str, offsets: dict[str, int], write: Write) -> Flow[None]:
+    for log in (yield from get(below(workspace, "jobs", name, "logs"))):
+        path = log["path"]
+        if path.endswith(STD_LOG) and int(log["size"]) > offsets.get(path, 0):
+            yield from _copy_one(workspace, name, path, offsets, write)
+
+
+def _copy_one(
+    workspace: str, name: str, path: str, offsets: dict[str, int], write: Write, wait: float = 0
+) -> Flow[None]:
+    while True:
+        query: dict[str, str | int | float] = {"path": path, "offset": offsets.get(path, 0)}
+        if wait:
+            query["wait"] = wait
+        call = Call("GET", below(workspace, "jobs", name, "logs", "content"), query, timeout_s=wait + 30)
+        answer = yield from ask(call)
+        if not answer.body:
+            return
+        write(answer.body)
+        offsets[path] = offsets.get(path, 0) + len(answer.body)
+        if wait:
+            return
+
+
+def download_job(
+    workspace: str, name: str, target: Path, output: str | None = None, every: bool = False
+) -> Flow[list[Path]]:
+    """Bring outputs home: `output`, else `default` (./outputs and ./logs), or all of them below `named-outputs/`.
+
+    Raises NotFound for an output that the job has not, Refused(ResidencyViolation) for one bound to its site.
+    """
+    outputs: dict[str, Json] = yield from get(below(workspace, "jobs", name, "outputs"))
+    names = sorted(outputs) if every else [output or "default"]
+    written: list[Path] = []
+    for wanted in names:
+        found = outputs.get(wanted)
+        if found is None:
+            raise NotFound("NotFound", f"job {name} has no output {wanted!r}; it has: {', '.join(outputs) or 'none'}")
+        if found.get("bound"):
+            if every:
+                continue
+            raise Refused(
+                "ResidencyViolation", f"output {wanted!r} of job {name} is bound to its site and stays there",
+                "The data's owner may allow it with `release` on the data asset.",
+            )  # fmt: skip
+        if not found.get("tree"):
+            continue
+        place = target / "artifacts" if wanted == "default" else target / "named-outputs" / wanted
+        written += yield from download(workspace, TreeRef.model_validate(found["tree"]), place)
+    return written
+
+
+def settle(path: str, notice: Notice | None = None, limit_s: float = 1500.0) -> Flow[Json]:
+    """Until an endpoint or deployment is Succeeded, Failed or Canceled.
+
+    Raises Unavailable(ResourceNotReady) after `limit_s` seconds; the operation itself goes on.
+    """
+    waited, last = 0.0, ""
+    while True:
+        thing = yield from get(path)
+        state = thing["provisioning_state"]
+        if state != last and notice is not None:
+            notice(thing)
+        last = state
+        if state in SETTLED:
+            return thing
+        if waited >= limit_s:
+            raise Unavailable("ResourceNotReady", f"still {state} after {limit_s:g} s", "Look again with show.")
+        yield Pause(0.5)
+        waited += 0.5
+
+
+def gone(path: str, limit_s: float = 600.0) -> Flow[None]:
+    """Until the thing is deleted."""
+    waited = 0.0
+    while True:
+        try:
+            yield from get(path)
+        except NotFound:
+            return
+        if waited >= limit_s:
+            raise Unavailable("OperationInProgress", f"still deleting after {limit_s:g} s", "Look again with show.")
+        yield Pause(0.5)
+        waited += 0.5

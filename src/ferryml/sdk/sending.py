@@ -1,0 +1,77 @@
+"""What the blocking and the async client share: where the server is, and how a call becomes an HTTP request."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from ferryml.domain.errors import Refused, Unavailable
+from ferryml.sdk.flow import Call
+
+TRIES = 5
+"""Attempts of a repeatable call, with 0.2, 0.4, 0.8 and 1.6 s between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to send and as whom.
+
+    Args:
+        url: of the server, such as `https://ferry.example.com`.
+        token: `fry_...`; empty = none.
+        ca_bundle: PEM file of the authority that signed the server's certificate; None = the system's.
+        proxy: `http://host:port`; None = what HTTPS_PROXY and its like say; empty = none.
+    """
+
+    url: str
+    token: str = ""
+    ca_bundle: Path | None = None
+    proxy: str | None = None
+
+    def options(self) -> Mapping[str, object]:
+        """Arguments for an httpx client."""
+        headers = {"User-Agent": "ferryml"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        options: dict[str, object] = {"base_url": self.url.rstrip("/"), "headers": headers, "verify": self._context()}
+        if self.proxy is not None:
+            options |= {"proxy": self.proxy or None, "trust_env": False}
+        elif httpx.URL(self.url).host in ("127.0.0.1", "localhost", "::1"):
+            options["trust_env"] = False
+        return options
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=str(self.ca_bundle) if self.ca_bundle else None)
+        except (OSError, ssl.SSLError) as error:
+            raise Refused("TlsFailed", f"the CA bundle {self.ca_bundle} cannot be used: {error}") from error
+
+
+def pause_before(attempt: int) -> float:
+    """Seconds before attempt 2, 3, ..."""
+    return float(0.1 * 2 ** (attempt - 1))
+
+
+def unreachable(url: str, error: httpx.HTTPError) -> Unavailable:
+    """A transport failure in words."""
+    why = str(error) or type(error).__name__
+    if "CERTIFICATE" in why or "certificate" in why:
+        return Unavailable(
+            "TlsFailed",
+            f"the certificate of {url} could not be verified: {why}",
+            "Give --ca-bundle or FERRY_CA_BUNDLE.",
+        )
+    if isinstance(error, httpx.ProxyError):
+        return Unavailable("ProxyFailed", f"the proxy did not let us through to {url}: {why}", "Check HTTPS_PROXY.")
+    return Unavailable(
+        "ServerUnreachable", f"{url} did not answer: {why}", "Check FERRY_URL, or start one with `ferry up`."
+    )
+
+
+def may_repeat(call: Call, attempt: int) -> bool:
+    """Whether a failed attempt may be made again."""
+    return call.repeatable and attempt < TRIES
