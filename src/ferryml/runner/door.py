@@ -1,0 +1,216 @@
+"""HTTP to the gateway: every call is repeated with back-off until it is answered or refused for good."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+BLOCK = 1 << 20
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+ANSWER_LIMIT = 64 << 20
+
+
+class Rejected(Exception):
+    """The gateway will never accept this."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.status, self.code, self.message = status, code, message
+
+
+class GaveUp(Exception):
+    """The gateway could not be reached, or was not ready, for too long."""
+
+
+class Stopped(Exception):
+    """The job is to end; the call was abandoned."""
+
+
+class Door:
+    """One thread's way to the gateway.
+
+    Args:
+        url: `http://HOST:PORT`.
+        token: opens it for this attempt alone.
+        patience_s: how long one call is repeated before GaveUp.
+        stop: when set, waiting calls raise Stopped.
+        waiting: told in words why a call is repeated.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        patience_s: float,
+        stop: threading.Event | None = None,
+        waiting: Callable[[str], None] = lambda why: None,
+    ) -> None:
+        parts = urlsplit(url)
+        self._host, self._port, self._base = parts.hostname or "127.0.0.1", parts.port or 80, parts.path.rstrip("/")
+        self._token = token
+        self.patience_s = patience_s
+        self._stop = stop or threading.Event()
+        self._waiting = waiting
+        self._line: http.client.HTTPConnection | None = None
+
+    def get_json(self, path: str) -> Any:
+        return json.loads(self._repeat(lambda: self._send("GET", path, b"", {})) or b"null")
+
+    def get_bytes(self, path: str) -> bytes:
+        return self._repeat(lambda: self._send("GET", path, b"", {}))
+
+    def post_json(self, path: str, value: Any) -> Any:
+        body = json.dumps(value).encode()
+        kind = {"Content-Type": "application/json"}
+        return json.loads(self._repeat(lambda: self._send("POST", path, body, kind)) or b"null")
+
+    def post_bytes(self, path: str, body: bytes) -> Any:
+        kind = {"Content-Type": "application/octet-stream"}
+        return json.loads(self._repeat(lambda: self._send("POST", path, body, kind)) or b"null")
+
+    def put_file(self, path: str, source: str) -> None:
+        """Sends a file of any size in constant memory."""
+
+        def once() -> bytes:
+            with open(source, "rb") as file:
+                size = str(os.fstat(file.fileno()).st_size)
+                return self._send("PUT", path, file, {"Content-Length": size})
+
+        self._repeat(once)
+
+    def download(self, path: str, target: str, digest: str) -> int:
+        """Fetches a blob into `target`, checked against `digest`; a broken transfer goes on where it stopped.
+
+        Returns its size in bytes.
+        """
+        partial = target + ".partial"
+        with open(partial, "wb") as file:
+            taken = _Taken(file)
+            self._repeat(lambda: self._fetch(path, taken))
+            if taken.digest() != digest:
+                raise Rejected(200, "DigestMismatch", f"{digest} arrived as {taken.digest()}")
+        os.replace(partial, target)
+        return taken.size
+
+    def close(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def _repeat(self, once: Callable[[], bytes]) -> bytes:
+        until = time.monotonic() + self.patience_s
+        pause, fresh = FIRST_PAUSE_S, False
+        while True:
+            try:
+                return once()
+            except (OSError, http.client.HTTPException) as error:
+                self.close()
+                if isinstance(error, OSError) and error.errno in _LOCAL_FAULTS:
+                    raise
+                why = str(error) or type(error).__name__
+                if not fresh:
+                    # The line was kept from an earlier call: the gateway may simply have closed it.
+                    fresh = True
+                    continue
+            except _NotNow as error:
+                why = str(error)
+            if time.monotonic() + pause > until:
+                raise GaveUp(f"the gateway did not take it for {self.patience_s:g} s: {why}")
+            self._waiting(why)
+            if self._stop.wait(pause):
+                raise Stopped()
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    def _send(self, method: str, path: str, body: bytes | IO[bytes], headers: dict[str, str]) -> bytes:
+        status, _answer, data = self._exchange(method, path, body, headers)
+        _judge(status, data)
+        return data
+
+    def _fetch(self, path: str, taken: _Taken) -> bytes:
+        headers = {"Range": f"bytes={taken.size}-"} if taken.size else {}
+        line = self._open("GET", path, b"", headers)
+        answer = line.getresponse()
+        if answer.status not in (200, 206):
+            _judge(answer.status, answer.read(ANSWER_LIMIT))
+        if answer.status == 200 and taken.size:
+            taken.restart()
+        while True:
+            if self._stop.is_set():
+                raise Stopped()
+            block = answer.read(BLOCK)
+            if not block:
+                break
+            taken.write(block)
+        if answer.length:
+            raise http.client.IncompleteRead(b"", answer.length)
+        return b""
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | IO[bytes], headers: dict[str, str]
+    ) -> tuple[int, http.client.HTTPResponse, bytes]:
+        line = self._open(method, path, body, headers)
+        answer = line.getresponse()
+        return answer.status, answer, answer.read(ANSWER_LIMIT)
+
+    def _open(
+        self, method: str, path: str, body: bytes | IO[bytes], headers: dict[str, str]
+    ) -> http.client.HTTPConnection:
+        if self._line is None:
+            self._line = http.client.HTTPConnection(self._host, self._port, timeout=60, blocksize=BLOCK)
+        everything = dict(headers)
+        everything["Authorization"] = "Bearer " + self._token
+        self._line.request(method, self._base + path, body=body or None, headers=everything)
+        return self._line
+
+
+class _Taken:
+    """What has arrived of a file so far."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, block: bytes) -> None:
+        self._file.write(block)
+        self._hash.update(block)
+        self.size += len(block)
+
+    def restart(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def digest(self) -> str:
+        return "sha256:" + self._hash.hexdigest()
+
+
+class _NotNow(Exception):
+    """The gateway answered that it cannot do it at the moment."""
+
+
+# No space, read-only, too many files, permission: waiting for the gateway does not mend this machine.
+_LOCAL_FAULTS = frozenset((28, 30, 24, 13, 2, 36, 20, 21))
+
+
+def _judge(status: int, data: bytes) -> None:
+    if status < 400:
+        return
+    code, message = f"Http{status}", data[:500].decode("utf-8", "replace")
+    try:
+        error = json.loads(data)["error"]
+        code, message = str(error["code"]), str(error["message"])
+    except (ValueError, KeyError, TypeError):
+        pass
+    if status >= 500 or status in (408, 425, 429):
+        raise _NotNow(f"{code}: {message}")
+    raise Rejected(status, code, message)

@@ -1,0 +1,115 @@
+"""Brings code, inputs and earlier outputs into the attempt's folder, every digest checked and no path let out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from ferryml.runner.door import Door, Rejected
+
+_HEX = frozenset("0123456789abcdef")
+
+
+class Escapes(Exception):
+    """A path of a manifest would leave its folder."""
+
+
+def stage(plan: dict[str, Any], folder: str, door: Door, say: Callable[[str], None]) -> None:
+    """Carries out the plan's `folders`, `links`, `copies` and `fetch`, in this order.
+
+    Starts from nothing each time, so that an interrupted attempt at it leaves no trace.
+    """
+    for name in plan["folders"]:
+        os.makedirs(os.path.join(folder, name), exist_ok=True)
+    for link in plan["links"]:
+        _place(link, folder)
+    for copy in plan["copies"]:
+        say(f"copying {copy['what']}")
+        _copy(copy["from"], os.path.join(folder, copy["to"]))
+    for item in plan["fetch"]:
+        say(f"fetching {item['what']}")
+        target = os.path.join(folder, item["to"])
+        if item["kind"] == "file":
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            _blob(door, item["digest"], target, False, item["read_only"])
+        else:
+            _tree(door, item, target, say)
+
+
+def check_path(path: str) -> str:
+    """Gives a manifest's path back when it is plain and relative.
+
+    Raises:
+        Escapes: it is absolute, empty, has `..`, a backslash or a control character.
+    """
+    parts = path.split("/")
+    if (
+        any(part in ("", ".", "..") for part in parts)
+        or "\\" in path
+        or path[1:2] == ":"
+        or any(ord(c) < 32 or ord(c) == 127 for c in path)
+    ):
+        raise Escapes(f"path {path[:200]!r} leaves its folder")
+    return path
+
+
+def _tree(door: Door, item: dict[str, Any], target: str, say: Callable[[str], None]) -> None:
+    raw = door.get_bytes("/v1/trees/" + _digest(item["digest"]))
+    if "sha256:" + hashlib.sha256(raw).hexdigest() != item["digest"]:
+        raise Rejected(200, "DigestMismatch", f"the manifest {item['digest']} arrived altered")
+    entries = json.loads(raw)["entries"]
+    os.makedirs(target, exist_ok=True)
+    here: dict[str, str] = {}
+    for number, entry in enumerate(entries):
+        if number and number % 100 == 0:
+            say(f"fetching {item['what']}: {number} of {len(entries)} files")
+        path = os.path.join(target, check_path(entry["path"]))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        known = here.get(entry["digest"])
+        if known:
+            shutil.copyfile(known, path)
+            _mode(path, entry["executable"], item["read_only"])
+        else:
+            _blob(door, entry["digest"], path, entry["executable"], item["read_only"])
+            here[entry["digest"]] = path
+
+
+def _blob(door: Door, digest: str, path: str, executable: bool, read_only: bool) -> None:
+    door.download("/v1/blobs/" + _digest(digest), path, digest)
+    _mode(path, executable, read_only)
+
+
+def _mode(path: str, executable: bool, read_only: bool) -> None:
+    os.chmod(path, (0o444 if read_only else 0o644) | (0o111 if executable else 0))
+
+
+def _digest(digest: str) -> str:
+    kind, _, value = digest.partition(":")
+    if kind != "sha256" or len(value) != 64 or not _HEX.issuperset(value):
+        raise Rejected(400, "BadReference", f"{digest[:80]!r} is no digest")
+    return digest
+
+
+def _place(link: dict[str, Any], folder: str) -> None:
+    path = os.path.join(folder, link["to"])
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.lexists(path):
+        os.unlink(path)
+    os.symlink(link["from"], path)
+
+
+def _copy(source: str, target: str) -> None:
+    if os.path.isdir(source):
+        shutil.copytree(source, target, ignore=_ignore_specials, ignore_dangling_symlinks=True, dirs_exist_ok=True)
+    elif os.path.exists(source):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copy2(source, target)
+
+
+def _ignore_specials(folder: str, names: list[str]) -> list[str]:
+    paths = ((name, os.path.join(folder, name)) for name in names)
+    return [name for name, path in paths if not (os.path.isfile(path) or os.path.isdir(path))]

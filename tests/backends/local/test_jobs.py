@@ -1,0 +1,337 @@
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ferryml.backends.local.jobs import LocalJobs
+from ferryml.backends.local.processes import start_mark
+from ferryml.domain.errors import Refused
+from ferryml.domain.orders import DatastorePath
+from ferryml.settings.site import SiteSettings
+
+HELLO = "echo hello; echo oops >&2; mkdir -p outputs/deep; echo 42 > outputs/deep/answer.txt; echo line > logs/mine.log"
+
+
+def test_a_command_runs_and_everything_arrives(launch, ended, door):
+    launch(HELLO)
+    seen = ended()
+    assert (seen.state, seen.exit_code, seen.code) == ("exited", 0, "")
+    assert seen.outputs_done
+    assert seen.started_at <= seen.ended_at
+    assert door.logs == {"user_logs/std_log.txt": b"hello\noops\n", "logs/mine.log": b"line\n"}
+    assert door.content("default") == {"outputs/deep/answer.txt": b"42\n", "logs/mine.log": b"line\n"}
+    assert door.complete["exit_code"] == 0
+
+
+def test_the_program_knows_where_and_who_it_is(launch, ended, door):
+    launch(
+        "env; pwd; command -v python",
+        environment_variables={"MINE": "x ${{inputs.rate}}", "AZUREML_RUN_ID": "forged"},
+        inputs={"rate": {"type": "number", "literal": "0.5"}},
+    )
+    ended()
+    said = door.logs["user_logs/std_log.txt"].decode()
+    env = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    assert env["MINE"] == "x 0.5"
+    assert env["AZUREML_RUN_ID"] == env["AZUREML_ROOT_RUN_ID"] == "j"
+    assert env["AZUREML_EXPERIMENT_NAME"] == env["MLFLOW_EXPERIMENT_NAME"] == "exp"
+    assert env["MLFLOW_TRACKING_URI"] == f"{door.url}/mlflow"
+    assert (env["MLFLOW_RUN_ID"], env["MLFLOW_TRACKING_TOKEN"]) == ("r1", "t0ken")
+    assert said.splitlines()[-1].endswith("/bin/python")
+    assert "/envs/venvs/" in said.splitlines()[-1]
+
+
+def test_secrets_of_the_agent_do_not_reach_the_program(launch, ended, door, monkeypatch):
+    monkeypatch.setenv("FERRY_TOKEN", "sesame")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sesame")
+    launch("env")
+    ended()
+    assert b"sesame" not in door.logs["user_logs/std_log.txt"]
+
+
+def test_code_and_inputs_are_staged(launch, ended, door, orders, tmp_path):
+    data = tmp_path / "store"
+    (data / "sub").mkdir(parents=True)
+    (data / "sub" / "a.csv").write_text("1,2")
+    place = DatastorePath(datastore="d", kind="local", root=str(data), path="sub")
+    launch(
+        "cat ${{inputs.tree}}/x/y.txt ${{inputs.file}} ${{inputs.place}}/a.csv; bash run.sh; echo ${{inputs.direct}}",
+        code=door.tree({"run.sh": b"echo from code", "pkg/m.py": b""}),
+        inputs={
+            "tree": orders.Input(type="uri_folder", tree=door.tree({"x/y.txt": b"tree ", "z": b"tree "})),
+            "file": orders.Input(
+                type="uri_file", mode="download", tree=orders.Tree(digest=door.add(b"file "), kind="file", name="f.txt")
+            ),
+            "place": orders.Input(type="uri_folder", place=place),
+            "direct": orders.Input(type="uri_file", mode="direct", uri="https://x/y.csv"),
+        },
+    )
+    assert ended().exit_code == 0
+    assert door.logs["user_logs/std_log.txt"] == b"tree file 1,2from code\nhttps://x/y.csv\n"
+
+
+def test_named_outputs_exist_before_the_program_starts(launch, ended, door, orders, tmp_path):
+    place = DatastorePath(datastore="d", kind="local", root=str(tmp_path), path="kept/here")
+    launch(
+        "echo f > ${{outputs.folder}}/in.txt; echo g > ${{outputs.file}}; echo h > ${{outputs.placed}}/out.txt",
+        outputs={
+            "folder": orders.Output(),
+            "file": orders.Output(type="uri_file"),
+            "placed": orders.Output(place=place),
+            "empty": orders.Output(),
+        },
+    )
+    seen = ended()
+    assert seen.exit_code == 0
+    assert door.content("folder") == {"in.txt": b"f\n"}
+    assert door.content("file") == {"file": b"g\n"}
+    assert (tmp_path / "kept/here/out.txt").read_text() == "h\n"
+    assert set(door.outputs) == {"folder", "file"}
+    assert "output empty is empty" in seen.notes
+
+
+def test_a_failure_says_its_first_lines(launch, ended, door):
+    launch("echo starting; python -c 'import nothing_such'")
+    seen = ended()
+    assert (seen.state, seen.exit_code, seen.machine_fault) == ("exited", 1, False)
+    assert seen.error_lines[0] == "ModuleNotFoundError: No module named 'nothing_such'"
+    assert door.complete["exit_code"] == 1
+
+
+def test_what_is_not_text_passes_as_it_is(launch, ended, door):
+    launch(r"printf '\xff\xfe\x00 caf\xe9\n'; printf x > $'outputs/caf\xe9'")
+    assert ended().exit_code == 0
+    assert door.logs["user_logs/std_log.txt"] == b"\xff\xfe\x00 caf\xe9\n"
+    assert list(door.content("default").values()) == [b"x"]
+
+
+def test_logs_arrive_while_it_runs(launch, ended, jobs, door, until, tmp_path):
+    gate = tmp_path / "gate"
+    launch(f"echo first; until [ -e {gate} ]; do sleep 0.02; done; echo second")
+    until(lambda: door.logs.get("user_logs/std_log.txt"), lambda log: log == b"first\n", 10)
+    assert jobs.observe("job.ws.j", 1).state == "running"
+    gate.touch()
+    assert ended().exit_code == 0
+    assert door.logs["user_logs/std_log.txt"] == b"first\nsecond\n"
+
+
+def test_an_old_attempts_token_ends_the_program(launch, ended, jobs, door, until):
+    launch("echo hi; sleep 60")
+    until(lambda: jobs.observe("job.ws.j", 1).state, lambda state: state == "running", 10)
+    until(lambda: door.logs, bool, 10)
+    door.token = "newer"
+    (Path(jobs.root) / "poke").touch()
+    seen = jobs.observe("job.ws.j", 1)
+    assert seen.live
+    jobs.kill("job.ws.j", 1, 0.2)
+    assert until(lambda: jobs.observe("job.ws.j", 1), lambda seen: not seen.live, 10).exit_code == 143
+
+
+def test_cancel_ends_grandchildren_too(launch, jobs, until, tmp_path):
+    pids = tmp_path / "pids"
+    launch(
+        f"setsid sleep 61 & echo $! >> {pids}; (trap '' TERM; while :; do sleep 0.1; done) & echo $! >> {pids}; "
+        f"echo $$ >> {pids}; wait"
+    )
+    lines = until(lambda: pids.read_text().split() if pids.exists() else [], lambda found: len(found) == 3, 10)
+    jobs.kill("job.ws.j", 1, 0.2)
+    jobs.kill("job.ws.j", 1, 0.2)
+    seen = until(lambda: jobs.observe("job.ws.j", 1), lambda seen: seen.state == "exited" and seen.outputs_done, 15)
+    assert seen.exit_code == 143
+    assert [pid for pid in map(int, lines) if start_mark(pid)] == []
+
+
+def test_nothing_is_left_behind_by_a_program_that_ended(launch, ended, tmp_path):
+    pids = tmp_path / "pids"
+    launch(f"setsid sleep 62 & echo $! > {pids}")
+    assert ended().exit_code == 0
+    assert not start_mark(int(pids.read_text()))
+
+
+def test_a_runner_that_is_killed_is_the_machines_fault(launch, jobs, until, folder_of):
+    launch("sleep 63")
+    until(lambda: jobs.observe("job.ws.j", 1).state, lambda state: state == "running", 10)
+    state = json.loads((folder_of() / "state.json").read_text())
+    os.kill(state["runner"]["pid"], signal.SIGKILL)
+    seen = until(lambda: jobs.observe("job.ws.j", 1), lambda seen: seen.state != "running", 10)
+    assert (seen.state, seen.exit_code, seen.machine_fault) == ("lost", None, True)
+    assert not start_mark(state["main"]["pid"])
+
+
+def test_another_agent_takes_the_work_over(launch, jobs, environments, until, ended, tmp_path):
+    gate = tmp_path / "gate"
+    launch(f"until [ -e {gate} ]; do sleep 0.02; done; exit 3")
+    until(lambda: jobs.observe("job.ws.j", 1).state, lambda state: state == "running", 10)
+    later = LocalJobs(jobs.root, environments, SiteSettings())
+    assert later.list() == [("job.ws.j", 1)]
+    assert later.observe("job.ws.j", 1).state == "running"
+    gate.touch()
+    seen = until(lambda: later.observe("job.ws.j", 1), lambda seen: seen.outputs_done, 10)
+    assert seen.exit_code == 3
+    ended()
+
+
+def test_a_later_process_with_the_same_pid_is_not_taken_for_ours(launch, jobs, ended, environments, folder_of):
+    launch("exit 0")
+    ended()
+    path = folder_of() / "state.json"
+    state = json.loads(path.read_text())
+    mine = os.getpid()
+    stranger = {"pid": mine, "mark": state["runner"]["mark"]}
+    path.write_text(json.dumps({**state, "phase": "running", "exit_code": None, "runner": stranger, "main": stranger}))
+    seen = LocalJobs(jobs.root, environments, SiteSettings()).observe("job.ws.j", 1)
+    assert (seen.state, seen.machine_fault) == ("lost", True)
+    assert os.getpid() == mine
+
+
+def test_outputs_are_handed_over_by_another_runner_when_the_first_one_died(
+    launch, jobs, ended, environments, door, folder_of
+):
+    launch("echo 1 > outputs/a")
+    ended()
+    path = folder_of() / "state.json"
+    state = json.loads(path.read_text())
+    path.write_text(json.dumps({**state, "phase": "collecting", "outputs_done": False}))
+    door.complete, door.outputs = None, {}
+    later = LocalJobs(jobs.root, environments, SiteSettings())
+    jobs._memory.clear()
+    assert later.observe("job.ws.j", 1).state == "exited"
+    assert ended().outputs_done
+    assert door.complete is not None
+    assert door.content("default") == {"outputs/a": b"1\n"}
+
+
+def test_a_retry_has_the_outputs_so_far_and_logs_apart(launch, ended, jobs, door, until, orders):
+    command = "for place in ${{outputs.model}} outputs; do echo run >> $place/steps; done; "
+    command += "[ -e outputs/done ] || { touch outputs/done; sleep 64; }"
+    launch(command, outputs={"model": orders.Output()})
+    until(lambda: jobs.observe("job.ws.j", 1).state, lambda state: state == "running", 10)
+    until(lambda: list(Path(jobs.root).glob("jobs/*/1/code/outputs/done")), bool, 10)
+    launch(command, attempt=2, outputs={"model": orders.Output()})
+    assert ended(attempt=2).exit_code == 0
+    assert door.content("model") == {"steps": b"run\nrun\n"}
+    assert door.content("default")["outputs/steps"] == b"run\nrun\n"
+    assert "retry-001/user_logs/std_log.txt" in door.logs
+    assert jobs.observe("job.ws.j", 1).state == "lost"
+
+
+def test_launching_twice_starts_once(launch, ended, door, tmp_path):
+    launch(f"echo x >> {tmp_path}/count")
+    launch(f"echo x >> {tmp_path}/count")
+    ended()
+    launch(f"echo x >> {tmp_path}/count")
+    assert (tmp_path / "count").read_text() == "x\n"
+
+
+def test_a_gateway_that_is_away_is_waited_for(launch, jobs, ended, door, until):
+    door.down = True
+    launch("cat a.txt", code=door.tree({"a.txt": b"late"}))
+    waiting = until(lambda: jobs.observe("job.ws.j", 1), lambda seen: "waiting" in seen.message, 10)
+    assert waiting.state == "staging"
+    door.down = False
+    assert ended().exit_code == 0
+    assert door.logs["user_logs/std_log.txt"] == b"late"
+
+
+def test_what_the_gateway_does_not_have_is_named(launch, ended):
+    launch("true", code={"digest": "sha256:" + "0" * 64})
+    seen = ended()
+    assert (seen.state, seen.code, seen.exit_code) == ("exited", "StagingFailed", None)
+    assert "fetching code" in seen.message
+
+
+@pytest.mark.parametrize("path", ["../up", "/etc/x", "a/../../x", "a//b", "a\\b", "C:x", "nul\n"])
+def test_paths_that_leave_the_folder_are_refused(launch, ended, door, path, orders):
+    manifest = {"entries": [{"path": path, "digest": door.add(b"evil"), "size": 4, "executable": False}]}
+    digest = door.add(json.dumps(manifest).encode())
+    launch("true", code={"digest": digest})
+    seen = ended()
+    assert seen.code == "StagingFailed"
+    assert "leaves its folder" in seen.message
+
+
+def test_bytes_that_are_not_their_digest_are_refused(launch, ended, door):
+    tree = door.tree({"a": b"good"})
+    door.blobs[next(digest for digest, data in door.blobs.items() if data == b"good")] = b"evil"
+    launch("cat a", code=tree)
+    assert "DigestMismatch" in ended().message
+
+
+@pytest.mark.parametrize("path", ["../other", "../../etc"])
+def test_places_outside_their_datastore_are_refused_at_once(launch, orders, tmp_path, path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "other").mkdir()
+    place = DatastorePath(datastore="d", kind="local", root=str(tmp_path / "root"), path=path)
+    with pytest.raises(Refused) as caught:
+        launch("true", inputs={"x": orders.Input(type="uri_folder", place=place)})
+    assert caught.value.code == "PathEscapes"
+
+
+def test_links_out_of_a_datastore_are_refused(launch, orders, tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "link").symlink_to("/etc")
+    place = DatastorePath(datastore="d", kind="local", root=str(tmp_path / "root"), path="link")
+    with pytest.raises(Refused, match="leaves the folder"):
+        launch("true", outputs={"x": orders.Output(place=place)})
+
+
+def test_links_in_outputs_do_not_carry_strangers_out(launch, ended, door, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    launch(
+        f"ln -s {tmp_path}/secret outputs/s; ln -s {tmp_path} outputs/d; echo ok > outputs/ok; ln -s ok outputs/same"
+    )
+    seen = ended()
+    assert door.content("default") == {"outputs/ok": b"ok\n", "outputs/same": b"ok\n"}
+    assert any("outputs/s " in note for note in seen.notes)
+    assert any("d was left out" in note for note in seen.notes)
+
+
+def test_the_token_is_for_the_owners_eyes_only(launch, ended, folder_of):
+    launch("true")
+    ended()
+    assert stat.S_IMODE((folder_of() / "token").stat().st_mode) == 0o600
+    assert stat.S_IMODE((folder_of() / "job.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder_of().stat().st_mode) == 0o700
+    assert "t0ken" not in (folder_of() / "job.json").read_text()
+
+
+def test_the_time_limit_holds_without_an_agent(launch, ended, folder_of, jobs, until, monkeypatch):
+    monkeypatch.setattr("ferryml.backends.local.plans.TIMEOUT_SLACK_S", 0.2)
+    launch("sleep 65", timeout_s=0)
+    seen = ended()
+    assert (seen.code, seen.exit_code) == ("TimedOut", 143)
+
+
+def test_clean_leaves_nothing(launch, jobs, until):
+    launch("sleep 66")
+    until(lambda: jobs.observe("job.ws.j", 1).state, lambda state: state == "running", 10)
+    jobs.clean("job.ws.j")
+    assert jobs.list() == []
+    assert jobs.observe("job.ws.j", 1).state == "absent"
+    assert not [p for p in psutil.process_iter(["cmdline"]) if "sleep 66" in " ".join(p.info["cmdline"] or [])]
+    jobs.clean("job.ws.j")
+
+
+def test_hostile_uids_stay_in_their_folder(jobs, launch, ended):
+    launch("true", uid="job.ws.../../../x")
+    ended("job.ws.../../../x")
+    assert [uid for uid, _ in jobs.list()] == ["job.ws.../../../x"]
+    assert all(path.parent == Path(jobs.root) / "jobs" for path in (Path(jobs.root) / "jobs").iterdir())
+
+
+def test_capacity_counts_what_lives(jobs, launch, ended, until):
+    launch("sleep 67")
+    until(lambda: jobs.observe("job.ws.j", 1).state, lambda state: state == "running", 10)
+    assert jobs.capacity() == (1, os.cpu_count())
+    jobs.kill("job.ws.j", 1, 0)
+    ended()
+    assert jobs.capacity()[0] == 0
+
+
+def test_what_a_local_site_cannot_honour_is_said(launch, ended):
+    launch("true", instance_count=3)
+    assert ended().notes[0].startswith("instance_count 3 is not honoured")
