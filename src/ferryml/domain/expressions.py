@@ -184,3 +184,31 @@ def _unresolved(text: str, at: int, place: str, why: str) -> Refused:
     where = f"{place}, line {line}" if "\n" in text else place
     hint = "Declare it, or correct the name."
     return Refused("UnresolvedExpression", f"{where}: {why}", hint, {"place": place, "line": line, "at": at})
+
+
+def bind(job: CommandJob, inputs: Mapping[str, Input | Scalar], scope: Values) -> CommandJob:
+    """The job with some inputs given anew, such as by an automation.
+
+    Args:
+        inputs: input -> value; a text may hold expressions, and becomes the path where the job declares data.
+        scope: dotted names that those expressions may use, such as `trigger.data`.
+
+    Raises:
+        Refused: `UnresolvedExpression` for names outside the scope, `UnknownField` for inputs the job does not declare.
+    """
+    bound = dict(job.inputs)
+    for key, value in inputs.items():
+        if key not in bound:
+            raise Refused("UnknownField", _unknown("input", key, job.inputs), "Declare the input in the job.")
+        bound[key] = _bound(bound[key], value, scope, f"inputs.{key}")
+    return job.model_copy(update={"inputs": bound})
+
+
+def _bound(declared: Input | Scalar, value: Input | Scalar, scope: Values, place: str) -> Input | Scalar:
+    if isinstance(value, Input):
+        given = {"path": value.path and substitute(value.path, scope, place)}
+        return value.model_copy(update=given)
+    known = substitute(value, scope, place) if isinstance(value, str) else value
+    if isinstance(declared, Input):
+        return declared.model_copy(update={"default" if declared.is_literal else "path": known})
+    return known
