@@ -1,0 +1,174 @@
+"""What it takes to serve a revision: packages, program, variables and routes, for every kind of site."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ferryml.compile.environment import environment_order, requirement_name, with_packages
+from ferryml.domain.orders import EnvironmentOrder, RevisionOrder, TreeRef
+
+SERVER = "azureml-inference-server-http>=1.3,<2"
+MODELS_FOLDER = "azureml-models"
+MLFLOW_ENTRY = "ferry_mlflow_score.py"
+MLFLOW_FILES = ("MLmodel", "requirements.txt", "conda.yaml", "python_env.yaml")
+"""Of an mlflow_model, what decides its environment."""
+
+_MINOR = re.compile(r"(\d+\.\d+)(?:\.\d+)?")
+_HERE = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the parts of a revision are on the machine or in the pod; empty when there is no such part."""
+
+    app_root: str
+    model_dir: str = ""
+    model_file: str = ""
+    """The model's single file, or its folder below model_dir."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Ports and paths of a revision's program."""
+
+    liveness: tuple[int, str]
+    readiness: tuple[int, str]
+    scoring: tuple[int, str]
+
+
+def serving_environment(order: EnvironmentOrder, flavor: str) -> EnvironmentOrder:
+    """The environment with the inference server in it, where the revision is served by one."""
+    return with_packages(order, (SERVER,)) if flavor in ("script", "mlflow") else order
+
+
+def mlflow_environment(files: Mapping[str, str], conda: Mapping[str, Any] | None) -> EnvironmentOrder:
+    """The environment that an MLflow model asks for.
+
+    Args:
+        files: text by name, of MLFLOW_FILES; absent ones are left out.
+        conda: content of conda.yaml, parsed; None when it has none.
+    """
+    requirements = [line for line in files.get("requirements.txt", "").splitlines() if line.strip()]
+    python = _python(files.get("python_env.yaml", ""), files.get("MLmodel", ""))
+    if requirements:
+        spec: dict[str, Any] = {"dependencies": [f"python={python}"] if python else []}
+        order = environment_order(conda_file=spec, pip_requirements=requirements)
+    else:
+        order = environment_order(conda_file=_minor_python(conda or {}))
+    if not any(requirement_name(line).startswith("mlflow") for line in order.pip):
+        order = with_packages(order, ("mlflow",))
+    return serving_environment(order, "mlflow")
+
+
+def model_path(model: TreeRef | None, model_name: str) -> tuple[str, str]:
+    """(folder of AZUREML_MODEL_DIR, the model inside it), relative (SPEC.md 8.9).
+
+    A folder keeps its own name below the directory, a single file lies directly in it.
+    """
+    if model is None:
+        return "", ""
+    _, _, rest = model_name.partition(":")
+    name, _, version = rest.partition(":")
+    folder = "/".join((MODELS_FOLDER, _plain(name) or "model", _plain(version) or "1"))
+    return folder, f"{folder}/{_plain(model.name)}" if model.name else folder
+
+
+def variables(revision: RevisionOrder, places: Places, port: int) -> dict[str, str]:
+    """Environment variables of the program; the user's own come last, and win."""
+    made = {
+        "AML_APP_ROOT": places.app_root,
+        "AZUREML_MODEL_DIR": places.model_dir,
+        "MODEL_FILE_PATH": places.model_file,
+        "AZUREML_ENTRY_SCRIPT": entry_script(revision),
+        "AZUREML_DEPLOYMENT_NAME": revision.deployment,
+        "FERRY_REVISION": revision.revision,
+        "PORT": str(port),
+        "WORKER_COUNT": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {key: value for key, value in made.items() if value} | dict(revision.environment_variables)
+
+
+def entry_script(revision: RevisionOrder) -> str:
+    """File below AML_APP_ROOT with init() and run(); empty for programs of the user's own."""
+    if revision.flavor == "script":
+        return revision.scoring_script
+    return MLFLOW_ENTRY if revision.flavor == "mlflow" else ""
+
+
+def argv(revision: RevisionOrder, python: str, port: int) -> list[str]:
+    """How a local site starts the program."""
+    if revision.flavor == "custom":
+        return ["/bin/bash", "-c", revision.command.replace("${{port}}", str(port))]
+    # the same program as `azmlinfsrv`, listening on loopback only: the router is the one door
+    start = f"import azureml_inference_server_http.amlserver as s; s.DEFAULT_HOST = {_HERE!r}; s.run()"
+    return [python, "-c", start, "--entry_script", entry_script(revision), "--port", str(port)]
+
+
+def routes(revision: RevisionOrder, port: int) -> Routes:
+    """Where the program answers when it was given `port`."""
+    if revision.flavor != "custom":
+        return Routes((port, "/"), (port, "/"), (port, "/score"))
+    environment = revision.environment
+    scoring = _route(environment.scoring) or (port, "/score")
+    free = takes_any_port(revision)
+    probes = [_route(text) or scoring for text in (environment.liveness, environment.readiness)]
+    # a program that is told its port answers everything there that was declared for the scoring port
+    moved = [(port, path) if free and given == scoring[0] else (given, path) for given, path in (*probes, scoring)]
+    return Routes(*moved)
+
+
+def takes_any_port(revision: RevisionOrder) -> bool:
+    """Whether the program listens where it is told to; otherwise only one instance fits on a machine."""
+    return revision.flavor != "custom" or "${{port}}" in revision.command or bool(_PORT.search(revision.command))
+
+
+def flavor_of(model_type: str, has_code: bool, command: str, has_routes: bool) -> str:
+    """script, mlflow, custom or triton (SPEC.md 8.10, 8.11); empty when nothing says how to serve."""
+    if command or has_routes:
+        return "custom"
+    if model_type == "triton_model":
+        return "triton"
+    if has_code:
+        return "script"
+    return "mlflow" if model_type == "mlflow_model" else ""
+
+
+_PORT = re.compile(r"\$(?:PORT\b|\{PORT\b)")
+
+
+def _route(text: str) -> tuple[int, str] | None:
+    port, slash, path = text.partition("/")
+    return (int(port), slash + path) if port.isdigit() else None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")
+
+
+def _python(python_env: str, mlmodel: str) -> str:
+    for pattern, text in (
+        (r"^python:\s*[\"']?(\d+\.\d+)", python_env),
+        (r"python_version:\s*[\"']?(\d+\.\d+)", mlmodel),
+    ):
+        if found := re.search(pattern, text, re.MULTILINE):
+            return found[1]
+    return ""
+
+
+def _minor_python(conda: Mapping[str, Any]) -> dict[str, Any]:
+    """The patch version of the machine that logged the model is no wish of its author."""
+    entries = conda.get("dependencies")
+    if not isinstance(entries, Sequence) or isinstance(entries, str):
+        return dict(conda)
+    return {**conda, "dependencies": [_loose(entry) for entry in entries]}
+
+
+def _loose(entry: Any) -> Any:
+    if isinstance(entry, str) and (found := re.fullmatch(r"python\s*={1,2}\s*(\S+)", entry)):
+        minor = _MINOR.match(found[1])
+        return f"python={minor[1]}" if minor else entry
+    return entry
