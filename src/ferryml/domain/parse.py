@@ -61,10 +61,17 @@ def parse(
         raise Refused("BadYaml", f"{at}: a document must be a mapping of keys, not {_shown(data)}", "Write key: value.")
     reading = Reading(locate=locate)
     try:
-        spec = TypeAdapter(kind).validate_python(dict(data) if isinstance(data, Mapping) else data, context=reading)
+        spec = _validator(kind)(dict(data) if isinstance(data, Mapping) else data, context=reading)
     except ValidationError as error:
         raise _refused(kind, error, places or {}) from error
     return Parsed(spec, tuple(reading.warnings))
+
+
+def _validator(kind: Any) -> Callable[..., Any]:
+    # a class brings its validator; only unions such as Compute have theirs made anew
+    if isinstance(kind, type) and issubclass(kind, Spec):
+        return kind.model_validate
+    return TypeAdapter(kind).validate_python
 
 
 def dotted(path: Path) -> str:
