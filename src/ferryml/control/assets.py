@@ -24,6 +24,8 @@ Spec = Data | Model | Environment | Code
 SPECS: dict[str, type[Spec]] = {"data": Data, "model": Model, "environment": Environment, "code": Code}
 CHANGEABLE = ("description", "tags", "properties", "stage")
 LATEST = "latest"
+CREATED = "Created"
+"""Phase of a model that MLflow has not been told of yet."""
 
 
 def create(deps: Deps, caller: Caller, workspace: str, kind: AssetKind, document: Mapping[str, Any]) -> Json:
@@ -62,7 +64,7 @@ def insert(now: Turn, caller: Caller, workspace: str, kind: AssetKind, spec: Spe
         Row(
             kind=kind, workspace=workspace, name=name, version=check("version", version), created_by=caller.name,
             spec={**spec.model_dump(mode="json"), "name": name, "version": version}, status=status, labels=labels,
-            phase="Succeeded",
+            phase=CREATED if kind == "model" else "Succeeded",
         )
     )  # fmt: skip
     if content.job:
@@ -152,7 +154,7 @@ def view(row: Row) -> Json:
             "zones": content.get("zones", []), "release": content.get("release", [])},
     }  # fmt: skip
     extra = {"job_name": content.get("job") or None} if row.kind == "model" else {}
-    return shown(row, ours, **extra)
+    return shown(row, ours, provisioning_state="Succeeded", **extra)
 
 
 def _bound(spec: Data, content: Content, on_server: bool) -> Content:

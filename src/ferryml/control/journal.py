@@ -23,6 +23,7 @@ MAX_ENTRIES = 2000
 MAX_GAP = 64 * 1024
 TRIES = 3
 """Of an MLflow call that answers 500, which may be a busy database or a body that it will never take."""
+PROVISIONAL = "ferry.provisional"
 FENCE = "fence"
 """Journal acknowledgements under `fence/UID` hold the highest attempt that has written."""
 
@@ -187,7 +188,10 @@ def _call(deps: Deps, stream: Stream, entry: JournalEntry, item: MlflowCall, ans
     for provisional, real in known.items():
         path = path.replace(provisional, real)
         body = body if item.blob else body.replace(provisional.encode(), real.encode())
-    status, said = _tried(deps, workspace, item.model_copy(update={"path": path}), body)
+    if item.provisional:
+        body = _marked(body, item.provisional)
+    job = stream.row.name if stream.row.kind == "job" else ""
+    status, said = _tried(deps, workspace, item.model_copy(update={"path": path}), body, job)
     if status >= 400:
         words = f"MLflow answered {status}: {said[:300].decode(errors='replace')}"
         raise Refused("BadRequest", words, "The call will not be repeated.", {"status": status})
@@ -198,14 +202,24 @@ def _call(deps: Deps, stream: Stream, entry: JournalEntry, item: MlflowCall, ans
         _remember(deps, stream.uid, item.provisional, run)
 
 
-def _tried(deps: Deps, workspace: str, item: MlflowCall, body: bytes) -> tuple[int, bytes]:
+def _tried(deps: Deps, workspace: str, item: MlflowCall, body: bytes, job: str) -> tuple[int, bytes]:
     for _ in range(TRIES):
-        status, said = deps.tracking.call(workspace, item.method, item.path, item.content_type, body)
+        status, said = deps.tracking.call(workspace, item.method, item.path, item.content_type, body, job)
         if status in (429, 503):
             raise Unavailable("Unavailable", f"MLflow answered {status}", "Try again in a moment.")
         if status < 500:
             break
     return status, said
+
+
+def _marked(body: bytes, provisional: str) -> bytes:
+    """The body with the provisional id as a tag, by which a second replay finds the run of the first."""
+    asked = _made(body)
+    if not isinstance(asked, dict):
+        return body
+    given = asked.get("tags")
+    tags = [tag for tag in given if tag.get("key") != PROVISIONAL] if isinstance(given, list) else []
+    return json.dumps({**asked, "tags": [*tags, {"key": PROVISIONAL, "value": provisional}]}).encode()
 
 
 def _runs(deps: Deps, uid: str) -> dict[str, str]:

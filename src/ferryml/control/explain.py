@@ -1,0 +1,51 @@
+"""Why a job is where it is, in words, and what would mend it."""
+
+from __future__ import annotations
+
+from ferryml.control.ports import Json, Row
+from ferryml.control.sites import OFFLINE, PENDING
+from ferryml.domain.error_catalogue import MEANING
+
+WAITING = ("NotStarted", "Queued", "Starting", "Preparing", "Provisioning", "NotResponding")
+PHASES = {
+    "NotStarted": "it was taken and is about to be sent to its site",
+    "Queued": "it was sent to its site and waits there",
+    "Starting": "its site is bringing code, inputs and environment",
+    "Preparing": "its environment is being made",
+    "Provisioning": "its machine is being made",
+    "Running": "it is running",
+    "Finalizing": "its outputs and logs are being received",
+    "CancelRequested": "it was asked to end and has not ended yet",
+    "Completed": "it ended well, and all outputs and logs were received",
+    "NotResponding": "its site has not been heard from; what runs there goes on",
+}
+
+
+def reason(row: Row, site: Row | None) -> str:
+    """One or two sentences."""
+    said = str(row.status.get("reason") or "")
+    if row.phase in (*WAITING, "CancelRequested") and site is None:
+        return f"its site {row.status.get('site')} is gone: cancel the job"
+    if site is not None and row.phase in (*WAITING, "CancelRequested"):
+        if site.phase == PENDING:
+            return f"site {site.name} has not joined yet; {said or PHASES.get(row.phase, '')}".rstrip("; ")
+        if site.phase == OFFLINE:
+            return f"site {site.name} has not been heard from since {site.status.get('last_seen')}; it goes on then"
+    return said or PHASES.get(row.phase, "")
+
+
+def explain(row: Row, site: Row | None) -> Json:
+    """Reason, hints and the facts behind them."""
+    code = str(row.status.get("code") or "")
+    hints = [MEANING[code][1]] if code in MEANING else []
+    if row.phase in WAITING and site is not None and site.phase in (PENDING, OFFLINE):
+        hints.append(f"Start the agent of site {site.name}.")
+    residency = row.status.get("residency") or {}
+    if residency.get("zones") and "logs" not in residency.get("release", ()):
+        hints.append(f"Its logs stay in {', '.join(residency['zones'])}: look at them on the site.")
+    return {
+        "status": row.phase, "reason": reason(row, site), "code": code, "hints": hints,
+        "error_lines": row.status.get("error_lines", []), "notes": row.status.get("notes", []),
+        "times": row.status.get("times", []), "site": row.status.get("site"),
+        "site_state": site.phase if site else "Gone",
+    }  # fmt: skip

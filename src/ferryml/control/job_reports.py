@@ -1,0 +1,168 @@
+"""What a job's report changes: its state, its times, its outputs (as assets, with lineage) and its MLflow run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ferryml.control import artifacts, assets, datastores, environments, link
+from ferryml.control.contents import Content
+from ferryml.control.context import SYSTEM, Deps, Turn
+from ferryml.control.jobs import TERMINAL, order_of
+from ferryml.control.ports import Json, Row
+from ferryml.control.report_hooks import Apply
+from ferryml.domain.errors import Conflict, FerryError, NotFound, Refused, Unavailable
+from ferryml.domain.link import Report
+from ferryml.domain.orders import JobOrder, OutputOrder, Residency
+from ferryml.domain.residency import MODEL_TYPES, of_output
+from ferryml.domain.spec.data import Data
+from ferryml.domain.spec.model import Model
+from ferryml.domain.statuses import JobStatus, OutputResult
+
+ENDS: Mapping[str, Literal["FINISHED", "FAILED", "KILLED"]] = {
+    "Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A job's outputs as far as the server can vouch for them."""
+
+    contents: dict[str, Content]
+    notes: tuple[str, ...] = ()
+
+
+def hook(deps: Deps, site: str, report: Report) -> Apply:
+    """Take up one report of a job; raises Unavailable while bytes that it speaks of are still on their way."""
+    status = report.status
+    assert isinstance(status, JobStatus)  # noqa: S101  hooks are chosen by kind
+    with deps.store.read() as tx:
+        row = link.row_of(tx, report.uid)
+    if row is None or row.status.get("site") != site:
+        return lambda now: None
+    order, found = order_of(row), Found({})
+    if status.phase in TERMINAL and row.phase not in TERMINAL:
+        found = _outputs(deps, order, site, status)
+        deps.tracking.end_run(row.workspace, order.mlflow_run_id, ENDS[status.phase])
+
+    def apply(now: Turn) -> None:
+        current = now.tx.get("job", order.workspace, order.name)
+        if current is not None and current.phase not in TERMINAL:
+            _apply(deps, now, current, report, found)
+
+    return apply
+
+
+def _apply(deps: Deps, now: Turn, row: Row, report: Report, found: Found) -> None:
+    status, order = report.status, order_of(row)
+    assert isinstance(status, JobStatus)  # noqa: S101  hooks are chosen by kind
+    over = status.phase in TERMINAL
+    phase = row.phase if row.phase == "CancelRequested" and not over else status.phase
+    site, uid = str(row.status["site"]), str(row.status["uid"])
+    kept = _merged(row, report, status)
+    if over:
+        outputs, notes = _registered(now, row, order, found, phase == "Completed")
+        kept |= {"outputs": outputs, "notes": [*kept["notes"], *found.notes, *notes], "ended": now.tx.now().isoformat()}
+        now.tx.put_wish(site, uid, None)
+        now.wake(f"site:{site}")
+    now.tx.update(row.model_copy(update={"phase": phase, "status": kept}))
+    environments.keep_lock(now, row.workspace, order.environment, status.lock)
+    if phase != row.phase:
+        details: dict[str, Json] = {"from": row.phase, "to": phase, "reason": status.reason}
+        now.event(row.workspace, "job.phase", f"job:{row.name}", details)
+        now.wake("loops")
+    link.forget_orphans(now, site, [uid])
+    now.wake(f"job:{uid}")
+
+
+def _merged(row: Row, report: Report, status: JobStatus) -> dict[str, Any]:
+    ours = [time for time in row.status["times"] if time.get("by") == "server" or time["phase"] == "CancelRequested"]
+    theirs = [time.model_dump(mode="json") for time in status.times]
+    told = status.model_dump(mode="json", include={"reason", "code", "exit_code", "error_lines", "node", "receipt"})
+    notes = list(dict.fromkeys([*row.status["notes"], *status.notes]))
+    return {
+        **row.status, **told, "attempt": report.attempt, "notes": notes,
+        "times": sorted([*ours, *theirs], key=lambda time: str(time["at"]).replace("Z", "+00:00")),
+        "order_generation": report.generation, "environment_key": status.environment_key,
+    }  # fmt: skip
+
+
+def _outputs(deps: Deps, order: JobOrder, site: str, status: JobStatus) -> Found:
+    contents: dict[str, Content] = {}
+    notes: list[str] = []
+    for name, result in status.outputs.items():
+        asked = order.outputs.get(name, OutputOrder())
+        try:
+            content = _content(deps, order, site, asked, result)
+        except NotFound as error:
+            if status.phase == "Completed":
+                raise Unavailable("Unavailable", f"output {name} of job {order.name}: {error.message}") from error
+            notes.append(f"output {name} is not complete: {error.message}")
+            continue
+        except Refused as error:
+            notes.append(f"output {name} was not taken: {error.message}")
+            continue
+        if content is not None:
+            contents[name] = content
+    return Found(contents, tuple(notes))
+
+
+def _content(deps: Deps, order: JobOrder, site: str, asked: OutputOrder, result: OutputResult) -> Content | None:
+    bound: Residency = of_output(order.residency, asked.type)
+    common: dict[str, Any] = {
+        "zones": bound.zones, "release": bound.release if bound.zones else (), "type": asked.type, "job": order.name
+    }  # fmt: skip
+    if result.place is not None:
+        with deps.store.read() as tx:
+            _, zone, only = datastores.reach(tx, order.workspace, result.place.datastore, result.place.path)
+        zones = common["zones"] or ((zone,) if zone else ())
+        return Content(place=result.place, **{**common, "zones": zones, "site": only})
+    if result.tree is None:
+        return None
+    if result.bound:
+        return Content(tree=result.tree, site=site, site_only=True, **common)
+    if result.tree.kind == "tree":
+        artifacts.manifest(deps, order.workspace, result.tree.digest)
+    else:
+        artifacts.visible(deps, order.workspace, result.tree.digest)
+    return Content(tree=result.tree, **common)
+
+
+def _registered(
+    now: Turn, row: Row, order: JobOrder, found: Found, completed: bool
+) -> tuple[dict[str, Json], list[str]]:
+    outputs: dict[str, Json] = {}
+    notes: list[str] = []
+    for name, content in found.contents.items():
+        asked = order.outputs.get(name)
+        asset = ""
+        if asked is not None and asked.asset_name and completed:
+            try:
+                asset = _asset(now, row, name, asked, content)
+            except (Conflict, Refused) as error:
+                notes.append(f"output {name} was not registered: {_words(error)}")
+        told = content.model_dump(mode="json", exclude={"node"})
+        outputs[name] = {
+            "tree": told["tree"], "place": told["place"], "bound": content.site_only, "site": content.site,
+            "asset": asset, "content": told,
+        }  # fmt: skip
+    return outputs, notes
+
+
+def _asset(now: Turn, row: Row, name: str, asked: OutputOrder, content: Content) -> str:
+    written = (row.spec.get("outputs") or {}).get(name) or {}
+    common = {
+        "name": asked.asset_name, "version": asked.asset_version or None, "path": f"azureml://jobs/{row.name}/outputs/{name}",
+        "description": written.get("description", ""), "tags": written.get("tags", {}),
+    }  # fmt: skip
+    if asked.type in MODEL_TYPES:
+        made = assets.insert(now, SYSTEM, row.workspace, "model", Model(type=asked.type, **common), content)
+        return f"model:{made.name}:{made.version}"
+    kind = asked.type if asked.type in ("uri_file", "uri_folder", "mltable") else "uri_folder"
+    made = assets.insert(now, SYSTEM, row.workspace, "data", Data(type=kind, **common), content)
+    return f"data:{made.name}:{made.version}"
+
+
+def _words(error: FerryError) -> str:
+    return f"{error.code}: {error.message}"
