@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import sqlite3
 import stat
@@ -104,7 +105,10 @@ def test_a_server_in_use_is_copied_as_it_was_at_one_moment(tmp_path, target):
 
 
 @pytest.mark.timeout(1020)
-def test_postgres_comes_back_in_another_database(tmp_path, target, postgres_url):
+def test_postgres_comes_back_in_another_database(tmp_path, target, postgres_url, component, monkeypatch):
+    monkeypatch.setenv("PATH", f"{component('postgres')['bin']}{os.pathsep}{os.environ['PATH']}")
+    if shutil.which("pg_dump") is None:
+        pytest.skip("did not run: postgres: it came without pg_dump")
     state = a_state(tmp_path / "old", postgres_url)
     digests = filled(state)
     backup(state, target, NOW)

@@ -9,7 +9,7 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import inspect
+from sqlalchemy import URL, inspect
 from sqlalchemy.engine import make_url
 
 from ferryml.domain.errors import Conflict, Refused, Unavailable
@@ -93,10 +93,11 @@ def _postgres_tool(tool: str, url: str, *arguments: str) -> None:
             f"{tool} is not installed, and only it can copy a PostgreSQL database as it is.",
             "Install PostgreSQL's client programs, of the server's version or newer.",
         )
-    parsed = make_url(url).set(drivername="postgresql")
+    parsed = make_url(url)
     # The password goes by the environment: other users can read a program's arguments.
     environment = {**os.environ, "PGPASSWORD": parsed.password or "", "PGCONNECT_TIMEOUT": "10"}
-    address = parsed.set(password=None).render_as_string()
+    plain = URL.create("postgresql", parsed.username, None, parsed.host, parsed.port, parsed.database, parsed.query)
+    address = plain.render_as_string()
     done = subprocess.run(
         [program, f"--dbname={address}", *arguments],
         env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=LIMIT_S,
