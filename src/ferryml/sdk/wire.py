@@ -125,11 +125,19 @@ class Wire:
         finally:
             response.close()
 
-    def raw(self, method: str, path: str, *, content: bytes, headers: Mapping[str, str]) -> httpx.Response:
-        """Passes a request through: answers of any status come back; raises Unavailable when there is none."""
+    def raw(
+        self, method: str, path: str, *, content: bytes, headers: Mapping[str, str], stream: bool = False
+    ) -> httpx.Response:
+        """Passes a request through: answers of any status come back; raises Unavailable when there is none.
+
+        With `stream` the body is still to be read, and the caller closes the answer.
+        """
         request = self._client.build_request(method, path, content=content, headers=headers, timeout=self._timeout(120))
-        response = self._attempt(request)
-        return self._attempt(request) if response.status_code == 401 and self._skewed(response) else response
+        response = self._attempt(request, stream)
+        if response.status_code == 401 and self._skewed(response):
+            response.close()
+            response = self._attempt(request, stream)
+        return response
 
     def _attempt(self, request: httpx.Request, stream: bool = False) -> httpx.Response:
         if self._signer is not None:

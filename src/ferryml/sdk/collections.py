@@ -1,0 +1,299 @@
+"""The nouns of the blocking client: `client.jobs.create(...)`, `client.models.list()`, ..."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from ferryml.domain.orders import TreeRef
+from ferryml.sdk import flows, nouns
+from ferryml.sdk.downloads import download
+from ferryml.sdk.flow import Flow, Json, get, listed, send
+from ferryml.sdk.flows import Notice, Write
+from ferryml.sdk.uploads import Progress, posted
+
+T = TypeVar("T")
+
+
+class Runs(Protocol):
+    """What a noun needs of the client."""
+
+    workspace: str
+    progress: Progress | None
+
+    def run(self, flow: Flow[T]) -> T: ...
+
+
+class Named:
+    """A noun with names: create, list, get, update, delete. Specs are `ferryml` specs or their JSON data."""
+
+    def __init__(self, client: Runs, plural: str) -> None:
+        self._client = client
+        self._plural = plural
+
+    def create(self, spec: Any) -> Json:
+        """Make it; local files are uploaded first. Raises Conflict(AlreadyExists)."""
+        return self._run(flows.create(self._workspace, self._plural, spec, self._client.progress))
+
+    def get(self, name: str) -> Json:
+        """One of them. Raises NotFound."""
+        return self._run(nouns.show(self._workspace, self._plural, name))
+
+    def list(self, limit: int | None = None, **query: str | int | None) -> list[Json]:
+        """All, or the first `limit`."""
+        return self._run(nouns.list_all(self._workspace, self._plural, limit, **query))
+
+    def update(self, name: str, fields: Mapping[str, Any]) -> Json:
+        """Change some fields."""
+        return self._run(nouns.change(self._workspace, self._plural, name, fields))
+
+    def delete(self, name: str) -> None:
+        """Remove it. Raises Conflict(InUse) while something needs it."""
+        self._run(nouns.delete(self._workspace, self._plural, name))
+
+    @property
+    def _workspace(self) -> str:
+        return self._client.workspace
+
+    def _run(self, flow: Flow[T]) -> T:
+        return self._client.run(flow)
+
+    def _act(self, name: str, verb: str, body: Json = None) -> Json:
+        return self._run(nouns.act(self._workspace, self._plural, name, verb, body))
+
+
+class Assets(Named):
+    """A noun with versions: data, models, environments, codes."""
+
+    def get(self, name: str, version: str = "@latest") -> Json:
+        """One version, or a label such as `@latest` (the most recently created)."""
+        return self._run(nouns.show(self._workspace, self._plural, name, version))
+
+    def update(self, name: str, fields: Mapping[str, Any], version: str = "@latest") -> Json:
+        """Change description, tags, properties or stage; content never changes."""
+        return self._run(nouns.change(self._workspace, self._plural, name, fields, version))
+
+    def archive(self, name: str, version: str) -> Json:
+        """Hide a version from lists and `@latest`."""
+        return self._run(nouns.act(self._workspace, self._plural, name, "archive", version=version))
+
+    def restore(self, name: str, version: str) -> Json:
+        """Show it again."""
+        return self._run(nouns.act(self._workspace, self._plural, name, "restore", version=version))
+
+    def download(self, name: str, version: str, target: str | Path) -> list[Path]:
+        """Bring its files to a folder."""
+        thing = self.get(name, version)
+        tree = TreeRef.model_validate(thing["ferry"]["content"]["tree"])
+        return self._run(download(self._workspace, tree, Path(target), self._client.progress))
+
+
+class Jobs(Named):
+    """Jobs; `job["status"]` is one of SPEC's states."""
+
+    def __init__(self, client: Runs) -> None:
+        super().__init__(client, "jobs")
+
+    def cancel(self, name: str) -> Json:
+        """Ask for its end."""
+        return self._act(name, "cancel")
+
+    def archive(self, name: str) -> Json:
+        """Hide it from lists."""
+        return self._act(name, "archive")
+
+    def restore(self, name: str) -> Json:
+        """Show it again."""
+        return self._act(name, "restore")
+
+    def wait(self, name: str, notice: Notice | None = None) -> Json:
+        """Block until it is Completed, Failed or Canceled."""
+        return self._run(flows.wait_job(self._workspace, name, notice))
+
+    def stream(self, name: str, write: Write, notice: Notice | None = None) -> Json:
+        """Copy its log to `write(bytes)` until it ends."""
+        return self._run(flows.stream_job(self._workspace, name, write, notice))
+
+    def download(self, name: str, target: str | Path, output: str | None = None, every: bool = False) -> list[Path]:
+        """Bring an output home (`default` = ./outputs and ./logs), or every one."""
+        return self._run(flows.download_job(self._workspace, name, Path(target), output, every))
+
+    def explain(self, name: str) -> Json:
+        """Why it is where it is, and what would mend it."""
+        return self._run(get(f"{nouns.path(self._workspace, 'jobs', name)}/explain"))
+
+    def logs(self, name: str) -> list[Json]:
+        """Its log files: path and size in bytes."""
+        found: list[Json] = self._run(get(f"{nouns.path(self._workspace, 'jobs', name)}/logs"))
+        return found
+
+
+class Endpoints(Named):
+    """Online endpoints."""
+
+    def __init__(self, client: Runs) -> None:
+        super().__init__(client, "online-endpoints")
+
+    def put(self, name: str, spec: Any) -> Json:
+        """Replace the spec."""
+        return self._run(nouns.replace(self._workspace, self._plural, name, spec))
+
+    def keys(self, name: str) -> Json:
+        """`primaryKey` and `secondaryKey`."""
+        return self._run(get(f"{nouns.path(self._workspace, self._plural, name)}/keys"))
+
+    def regenerate_keys(self, name: str, key_type: str) -> Json:
+        """A new `primary` or `secondary` key; the other stays valid."""
+        return self._act(name, "keys/regenerate", {"key_type": key_type})
+
+    def feedback(self, name: str, labels: Iterable[tuple[str, Any]]) -> Json:
+        """True labels by request id."""
+        return self._run(nouns.feedback(self._workspace, name, labels))
+
+    def stats(self, name: str) -> Json:
+        """Requests, errors, latencies and live accuracy per deployment."""
+        return self._run(get(f"{nouns.path(self._workspace, self._plural, name)}/stats"))
+
+    def wait(self, name: str, notice: Notice | None = None) -> Json:
+        """Block until Succeeded or Failed."""
+        return self._run(flows.settle(nouns.path(self._workspace, self._plural, name), notice))
+
+    def wait_gone(self, name: str) -> None:
+        """Block until it is deleted."""
+        self._run(flows.gone(nouns.path(self._workspace, self._plural, name)))
+
+
+class Deployments:
+    """Deployments; each belongs to an endpoint."""
+
+    def __init__(self, client: Runs) -> None:
+        self._client = client
+
+    def create(self, endpoint: str, spec: Any, all_traffic: bool = False) -> Json:
+        """Make it beside the others; it gets no traffic unless `all_traffic`, once it is ready."""
+        flow = flows.create(
+            self._client.workspace, nouns.deployments(endpoint), spec, self._client.progress,
+            all_traffic="true" if all_traffic else None,
+        )  # fmt: skip
+        return self._client.run(flow)
+
+    def get(self, endpoint: str, name: str) -> Json:
+        """One of them."""
+        return self._client.run(nouns.show(self._client.workspace, nouns.deployments(endpoint), name))
+
+    def list(self, endpoint: str) -> list[Json]:
+        """All of an endpoint."""
+        return self._client.run(nouns.list_all(self._client.workspace, nouns.deployments(endpoint)))
+
+    def put(self, endpoint: str, name: str, spec: Any) -> Json:
+        """A new revision beside the old one, which serves until the new one is ready."""
+        return self._client.run(nouns.replace(self._client.workspace, nouns.deployments(endpoint), name, spec))
+
+    def update(self, endpoint: str, name: str, fields: Mapping[str, Any]) -> Json:
+        """Change some fields, such as instance_count."""
+        return self._client.run(nouns.change(self._client.workspace, nouns.deployments(endpoint), name, fields))
+
+    def delete(self, endpoint: str, name: str) -> None:
+        """Remove it; refused while it has traffic."""
+        self._client.run(nouns.delete(self._client.workspace, nouns.deployments(endpoint), name))
+
+    def logs(self, endpoint: str, name: str, lines: int = 5000, container: str = "inference-server") -> Json:
+        """The last lines, also after a failure."""
+        return self._client.run(nouns.deployment_logs(self._client.workspace, endpoint, name, lines, container))
+
+    def wait(self, endpoint: str, name: str, notice: Notice | None = None) -> Json:
+        """Block until Succeeded or Failed."""
+        path = nouns.path(self._client.workspace, nouns.deployments(endpoint), name)
+        return self._client.run(flows.settle(path, notice))
+
+    def wait_gone(self, endpoint: str, name: str) -> None:
+        """Block until it is deleted."""
+        self._client.run(flows.gone(nouns.path(self._client.workspace, nouns.deployments(endpoint), name)))
+
+
+class Rollouts(Named):
+    """Rollouts by themselves."""
+
+    def __init__(self, client: Runs) -> None:
+        super().__init__(client, "rollouts")
+
+    def act(self, name: str, verb: str) -> Json:
+        """`promote`, `rollback`, `pause` or `resume`."""
+        return self._act(name, verb)
+
+
+class Automations(Named):
+    """Automations and their runs."""
+
+    def __init__(self, client: Runs) -> None:
+        super().__init__(client, "automations")
+
+    def put(self, name: str, spec: Any) -> Json:
+        """Make or replace it."""
+        return self._run(nouns.replace(self._workspace, self._plural, name, spec))
+
+    def history(self, name: str, limit: int | None = None) -> list[Json]:
+        """Runs, newest first, each transition with its evidence."""
+        return self._run(listed(f"{nouns.path(self._workspace, self._plural, name)}/runs", limit))
+
+    def act(self, name: str, verb: str, body: Json = None) -> Json:
+        """`trigger`, `pause` or `resume`."""
+        return self._act(name, verb, body)
+
+    def decide(self, name: str, run: str, verb: str) -> Json:
+        """`approve` or `reject` a waiting run."""
+        return self._run(nouns.decide_run(self._workspace, name, run, verb))
+
+
+class Tokens(Named):
+    """Tokens of the workspace."""
+
+    def __init__(self, client: Runs) -> None:
+        super().__init__(client, "tokens")
+
+
+class ServerWide(Named):
+    """A noun of the whole server."""
+
+    def create(self, spec: Any) -> Json:
+        """Make it."""
+        return self._run(send("POST", f"/api/v1/{self._plural}", posted(spec) if _is_spec(spec) else dict(spec)))
+
+    def get(self, name: str) -> Json:
+        """One of them."""
+        return self._run(get(f"/api/v1/{self._plural}/{name}"))
+
+    def list(self, limit: int | None = None, **query: str | int | None) -> list[Json]:
+        """All."""
+        return self._run(listed(f"/api/v1/{self._plural}", limit, **query))
+
+    def update(self, name: str, fields: Mapping[str, Any]) -> Json:
+        """Change some fields."""
+        return self._run(send("PATCH", f"/api/v1/{self._plural}/{name}", dict(fields)))
+
+    def delete(self, name: str) -> None:
+        """Remove it."""
+        self._run(send("DELETE", f"/api/v1/{self._plural}/{name}"))
+
+
+class Workspaces(ServerWide):
+    """Workspaces of the server."""
+
+    def __init__(self, client: Runs) -> None:
+        super().__init__(client, "workspaces")
+
+
+class Sites(ServerWide):
+    """Sites: clusters, or machines, whose agents dial in."""
+
+    def __init__(self, client: Runs) -> None:
+        super().__init__(client, "sites")
+
+    def token(self, name: str) -> Json:
+        """A new one-time join token."""
+        return self._run(send("POST", f"/api/v1/sites/{name}/token"))
+
+
+def _is_spec(spec: Any) -> bool:
+    return hasattr(spec, "model_dump_json")
