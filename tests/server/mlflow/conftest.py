@@ -25,6 +25,7 @@ from ferryml.server.mlflow.runs import MlflowTracking
 from ferryml.server.mlflow.tree import StoreTree
 from ferryml.store.blobs import open_blobs
 from ferryml.store.database import open_store
+from mlflow_things import Things, make_things, post
 
 CALLERS = {
     "anna": Caller("blue", "data-scientist"),
@@ -129,3 +130,13 @@ def serving(tmp_path) -> Iterator[Callable[..., object]]:
     """A server with limits of the test's choosing."""
     with pytest.MonkeyPatch.context():
         yield lambda limits: running(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", limits)
+
+
+@pytest.fixture(scope="module")
+def red(server) -> Things:
+    things = make_things(server)
+    with server.client("anna") as blue:
+        mine = post(blue, "/api/2.0/mlflow/experiments/create", name="mine")["experiment_id"]
+        run = post(blue, "/api/2.0/mlflow/runs/create", experiment_id=mine, start_time=1)["run"]["info"]["run_id"]
+        server.mine, server.my_run = mine, run
+    return things
