@@ -63,8 +63,9 @@ class JobOperator:
         """Counts anew what lives here, so that a restart finds the same room as before it."""
         here = set(self._backend.list())
         self._dead &= here
-        alive = {key for key in here - self._dead if self._backend.observe(*key).live}
-        self._dead |= {key for key in here - alive if self._backend.observe(*key).state != "absent"}
+        states = {key: self._backend.observe(*key) for key in here - self._dead}
+        alive = {key for key, job in states.items() if job.live}
+        self._dead |= {key for key, job in states.items() if job.state in ("exited", "lost")}
         self._alive = {uid for uid, _ in alive}
 
     def active(self, wish: Wish, stored: StoredStatus | None) -> bool:

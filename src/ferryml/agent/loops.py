@@ -1,4 +1,4 @@
-"""The agent's three threads: pull wishes, push reports, turn the operator; each fails alone and comes back by itself."""
+"""The agent's threads: pull wishes, push reports, turn the operator; each fails alone and comes back by itself."""
 
 from __future__ import annotations
 
@@ -138,6 +138,9 @@ class Loops:
             except FerryError as error:
                 self.state.failed(error)
                 self._stopping.wait(self._pace.retry_max_s if isinstance(error, Refused) else backoff.failed())
+            except Exception:  # this is the loop runner: a defect in one turn must not end the loop
+                log.exception("defect in %s", threading.current_thread().name)
+                self._stopping.wait(backoff.failed())
             else:
                 self.state.worked()
                 backoff.worked()

@@ -1,0 +1,207 @@
+"""The endpoint half of the operator: gathers what is seen, lets rollout and serving decide, and carries it out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ferryml.agent.endpoint_files import Files
+from ferryml.agent.endpoint_ports import Captures, EnvironmentMaker, RouterDoor
+from ferryml.agent.endpoint_rollout import RolloutMemory, RolloutTurn, rollout_turn
+from ferryml.agent.ports import EndpointTurn, GatewayDoor, ServingBackend
+from ferryml.compile.serving import endpoint_route
+from ferryml.domain import serving
+from ferryml.domain.counters import Counters
+from ferryml.domain.errors import FerryError, Refused
+from ferryml.domain.link import Wish
+from ferryml.domain.orders import EndpointOrder, FeedbackOrder, RevisionOrder, Wire
+from ferryml.domain.routes import EndpointRoute
+from ferryml.domain.seen import StoredStatus
+from ferryml.domain.serving import Plan, Prepared, ServingMemory, ServingSeen
+from ferryml.domain.statuses import EndpointStatus, FeedbackStatus, GoneStatus
+from ferryml.domain.uids import uid_of
+
+CONTAINERS = ("storage-initializer", "inference-server")
+MAX_LOG_PUSH = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHands:
+    """What the operator works with."""
+
+    backend: ServingBackend
+    environments: EnvironmentMaker
+    gateway: GatewayDoor
+    router: RouterDoor
+    captures: Captures
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRules:
+    """The site's limits."""
+
+    drain_s: float = 10
+    grace_s: float = 10
+
+
+class Memory(Wire):
+    """What the next turn must know, also after a restart."""
+
+    serving: ServingMemory = ServingMemory()
+    rollout: RolloutMemory = RolloutMemory()
+    logs: dict[str, int] = {}
+    """`REVISION/CONTAINER` -> bytes handed to the gateway."""
+
+
+class EndpointAgent:
+    """Implements `agent.ports.EndpointOperator`."""
+
+    def __init__(self, hands: EndpointHands, rules: EndpointRules | None = None) -> None:
+        self._hands = hands
+        self._rules = rules or EndpointRules()
+        self._files = Files(hands.gateway)
+        self._applied: dict[str, EndpointRoute] = {}
+        self._granted: dict[str, int] = {}
+
+    def turn(self, wish: Wish, stored: StoredStatus | None, now: datetime) -> EndpointTurn:
+        """One look at one wish."""
+        if wish.order is None:
+            return self._retire(wish, stored)
+        if isinstance(wish.order, FeedbackOrder):
+            return self._feedback(wish, wish.order, stored)
+        if isinstance(wish.order, EndpointOrder):
+            return self._endpoint(wish, wish.order, stored, now)
+        raise Refused("BadRequest", f"{wish.uid} is no endpoint")
+
+    def close(self) -> None:
+        """Deployments go on; nothing new is fetched."""
+        self._files.close()
+
+    def _endpoint(self, wish: Wish, order: EndpointOrder, stored: StoredStatus | None, now: datetime) -> EndpointTurn:
+        memory = Memory.model_validate(stored.memory) if stored and stored.memory else Memory()
+        before = stored.status if stored and isinstance(stored.status, EndpointStatus) else None
+        self._renew(wish)
+        seen = self._look(wish, order)
+        totals = dict(self._hands.router.totals(wish.uid))
+        rolled = rollout_turn(order, before.rollout if before else None, memory.rollout, seen, totals, now)
+        plan = serving.plan(order, rolled.split, seen, memory.serving, now, self._rules.drain_s)
+        trouble = self._carry_out(wish.uid, order, plan)
+        logs = self._push_logs(wish.uid, plan, memory.logs)
+        status = self._status(wish.uid, order, plan, rolled, totals)
+        if trouble:
+            status = status.model_copy(update={"reason": trouble.message, "code": trouble.code})
+        kept = Memory(serving=plan.memory, rollout=rolled.memory, logs=logs)
+        return EndpointTurn(status=status, memory=kept.model_dump(mode="json"))
+
+    def _look(self, wish: Wish, order: EndpointOrder) -> ServingSeen:
+        busy: dict[serving.Place, int] = {}
+        for (revision, instance, _), count in self._hands.router.busy(wish.uid).items():
+            busy[revision, instance] = busy.get((revision, instance), 0) + count
+        prepared = {one.revision: self._prepared(wish, one) for one in order.revisions}
+        return ServingSeen(tuple(self._hands.backend.observe(wish.uid)), prepared, busy)
+
+    def _prepared(self, wish: Wish, revision: RevisionOrder) -> Prepared:
+        files = self._files.prepared(wish.uid, revision, wish.grant, wish.generation)
+        if files.state == "failed":
+            return files
+        environment = self._hands.environments.environment(revision.environment.key)
+        if environment.state == "absent":
+            self._hands.environments.prepare(revision.environment)
+        if environment.state == "failed":
+            return Prepared("failed", environment.message, environment.code or "EnvironmentFailed")
+        if environment.state == "ready":
+            return files
+        return Prepared("waiting", f"making the environment: {environment.progress or 'about to begin'}")
+
+    def _carry_out(self, uid: str, order: EndpointOrder, plan: Plan) -> FerryError | None:
+        trouble: FerryError | None = None
+        for revision, instance in plan.start:
+            try:
+                self._hands.backend.start(uid, revision, instance, None)
+            except FerryError as error:
+                trouble = error
+        route = endpoint_route(uid, order, plan)
+        if self._applied.get(uid) != route:
+            self._hands.router.apply(route)
+            self._applied[uid] = route
+        for name, instance in plan.stop:
+            self._hands.backend.stop(uid, name, instance, self._rules.grace_s)
+        self._files.forget(uid, frozenset(one.revision for one in order.revisions))
+        return trouble
+
+    def _push_logs(self, uid: str, plan: Plan, sent: Mapping[str, int]) -> dict[str, int]:
+        """Bytes that the link or residency refuses are tried again or dropped by the gateway, never here."""
+        offsets = dict(sent)
+        for revision in plan.running:
+            for container in CONTAINERS:
+                key = f"{revision.revision}/{container}"
+                data = self._hands.backend.logs(uid, revision.revision, container, offsets.get(key, 0))[:MAX_LOG_PUSH]
+                if data:
+                    path = f"deployments/{revision.deployment}/{revision.revision}/{container}.log"
+                    with contextlib.suppress(FerryError):
+                        self._hands.gateway.append_log(uid, 1, path, data)
+                        offsets[key] = offsets.get(key, 0) + len(data)
+        alive = {one.revision for one in plan.running}
+        return {key: offset for key, offset in offsets.items() if key.partition("/")[0] in alive}
+
+    def _status(
+        self, uid: str, order: EndpointOrder, plan: Plan, rolled: RolloutTurn, totals: Mapping[str, Counters]
+    ) -> EndpointStatus:
+        recent = self._hands.router.recent(uid)
+        accuracy = self._hands.captures.accuracy(uid)
+        known = {one.revision for one in plan.running}
+        busy = rolled.running or any(one.state == "Creating" for one in plan.revisions)
+        return EndpointStatus(
+            state="Succeeded" if not busy else "Updating" if plan.memory.succeeded else "Creating",
+            scoring_uri=f"{self._hands.router.url}/api/v1/endpoint/{order.name}/score",
+            revisions=plan.revisions,
+            weights=serving.percents(plan.weights),
+            rollout=rolled.status,
+            counters={name: _figures(totals[name], recent.get(name)) for name in sorted(known & totals.keys())},
+            accuracy={name: both[0] for name, both in accuracy.items()},
+            recent_accuracy={name: both[1] for name, both in accuracy.items()},
+        )
+
+    def _feedback(self, wish: Wish, order: FeedbackOrder, stored: StoredStatus | None) -> EndpointTurn:
+        if stored and stored.generation == wish.generation and isinstance(stored.status, FeedbackStatus):
+            return EndpointTurn(status=stored.status)
+        uid = uid_of("endpoint", order.workspace, order.endpoint)
+        matched, unmatched = self._hands.captures.join(uid, order.labels)
+        return EndpointTurn(status=FeedbackStatus(matched=matched, unmatched=unmatched))
+
+    def _retire(self, wish: Wish, stored: StoredStatus | None) -> EndpointTurn:
+        if not wish.uid.startswith("endpoint."):
+            return EndpointTurn(status=GoneStatus())
+        self._hands.router.drop(wish.uid)
+        self._applied.pop(wish.uid, None)
+        left = self._hands.backend.observe(wish.uid)
+        for one in left:
+            self._hands.backend.stop(wish.uid, one.revision, one.instance, self._rules.grace_s)
+        if left:
+            return EndpointTurn(status=EndpointStatus(state="Deleting"), memory=stored.memory if stored else {})
+        self._files.forget(wish.uid)
+        self._hands.backend.clean(wish.uid)
+        self._hands.captures.forget(wish.uid)
+        self._hands.gateway.dismiss(wish.uid)
+        return EndpointTurn(status=GoneStatus())
+
+    def _renew(self, wish: Wish) -> None:
+        if wish.grant and self._granted.get(wish.uid) != wish.generation:
+            self._hands.gateway.renew(wish.uid, wish.grant)
+            self._granted[wish.uid] = wish.generation
+
+
+def _figures(totals: Counters, recent: Counters | None) -> dict[str, float]:
+    figures: dict[str, float] = {
+        "requests": totals.requests, "errors": totals.errors, "direct": totals.direct, "mirrored": totals.mirrored,
+        "mirror_errors": totals.mirror_errors, "mirror_dropped": totals.mirror_dropped,
+        "mismatches": totals.mismatches, "disagreements": totals.disagreements,
+    }  # fmt: skip
+    window = recent or totals
+    for name, share in (("p50_ms", 0.5), ("p99_ms", 0.99)):
+        value = window.quantile_ms(share)
+        if value is not None:
+            figures[name] = round(value, 2)
+    return figures
