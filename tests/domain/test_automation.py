@@ -18,7 +18,6 @@ from ferryml.domain.automation import (
     RunSeen,
     StartJob,
     StartRollout,
-    UndoRollout,
     decide,
     metric_fires,
 )
@@ -59,7 +58,7 @@ class Play:
 
 TRAIN, EVALUATE = StartJob("train", "loop-1-train"), StartJob("evaluate", "loop-1-evaluate")
 OUT = "azureml://jobs/loop-1-train/outputs/model"
-ONE, TWO = StartRollout("one", "loop-1-one"), StartRollout("two", "loop-1-two")
+ROLL = StartRollout("loop-1")
 
 
 def rolling(spec: Automation | None = None) -> Play:
@@ -69,11 +68,9 @@ def rolling(spec: Automation | None = None) -> Play:
     return play
 
 
-def test_a_better_model_is_promoted_everywhere():
-    play = rolling().sees("rolling_out", ONE)
-    play.sees("rolling_out", rollouts={"one": RolloutSeen("stepping")})
-    play.sees("rolling_out", TWO, rollouts={"one": RolloutSeen("promoted")})
-    play.sees("promoted", rollouts={"one": RolloutSeen("promoted"), "two": RolloutSeen("promoted")})
+def test_a_better_model_is_promoted():
+    play = rolling().sees("rolling_out", ROLL).sees("rolling_out", rollout=RolloutSeen("running"))
+    play.sees("promoted", rollout=RolloutSeen("promoted", "serves on one, two"))
     states = [t.state for t in play.run.history]
     assert states == ["training", "evaluating", "gated", "registered", "rolling_out", "promoted"]
     assert play.run.history[2].evidence["candidate"] == 0.95
@@ -103,7 +100,7 @@ def test_a_training_job_without_the_output_fails():
 
 def test_a_lost_effect_is_done_again():
     Play(a_loop()).sees("training", TRAIN).sees("training", TRAIN)
-    rolling().sees("rolling_out", ONE).sees("rolling_out", ONE)
+    rolling().sees("rolling_out", ROLL).sees("rolling_out", ROLL)
 
 
 def test_a_model_trigger_trains_nothing():
@@ -119,21 +116,11 @@ def test_a_person_may_have_the_last_word(answer: str, state: str):
     play.sees(state, *effects, approval=answer, approver="ada")
 
 
-def test_one_bad_site_takes_the_others_back():
-    play = rolling().sees("rolling_out", ONE).sees("rolling_out", TWO, rollouts={"one": RolloutSeen("promoted")})
-    seen = {"one": RolloutSeen("promoted"), "two": RolloutSeen("rolled_back", "p99 too high")}
-    play.sees("rolled_back", UndoRollout("one", "loop-1-one"), rollouts=seen)
-    assert "p99 too high" in play.run.history[-1].reason
-
-
-def test_offline_sites_wait_or_are_skipped():
-    play = rolling().sees("rolling_out", ONE)
-    play.sees("rolling_out", rollouts={"one": RolloutSeen("pending", offline=True)})
-    plan = {"deployment": "azureml:blue", "endpoints": ["one", "two"], "on_offline": "skip"}
-    play = rolling(a_loop(rollout=plan)).sees("rolling_out", ONE)
-    play.sees("rolling_out", TWO, rollouts={"one": RolloutSeen("pending", offline=True)})
-    play.sees("promoted", rollouts={"two": RolloutSeen("promoted")})
-    assert play.run.skipped == ("one",)
+def test_a_rollout_that_was_undone_ends_the_run_with_its_reason():
+    play = rolling().sees("rolling_out", ROLL)
+    play.sees("rolled_back", rollout=RolloutSeen("rolled_back", "two: p99 too high", {"two": 1}))
+    assert play.run.history[-1].reason == "two: p99 too high"
+    assert play.run.history[-1].evidence == {"two": 1}
 
 
 def test_metric_triggers_need_enough_labels_and_a_number():
@@ -146,11 +133,10 @@ def test_metric_triggers_need_enough_labels_and_a_number():
 
 
 jobs = st.sampled_from([JobSeen(), JobSeen("Running"), DONE, BETTER, WORSE, JobSeen("Failed")])
-rolls = st.sampled_from(["", "pending", "stepping", "promoted", "rolled_back", "failed"]).map(RolloutSeen)
-SITES = st.sampled_from(["one", "two"])
+rolls = st.sampled_from(["", "running", "holding", "promoted", "rolled_back", "failed"]).map(RolloutSeen)
 worlds = st.builds(
     RunSeen, train=jobs, evaluate=jobs, champion=st.sampled_from(["", "m:1"]), registered=st.sampled_from(["", "m:2"]),
-    approval=st.sampled_from(["", "approved", "rejected"]), rollouts=st.dictionaries(SITES, rolls),
+    approval=st.sampled_from(["", "approved", "rejected"]), rollout=rolls,
 )  # fmt: skip
 
 

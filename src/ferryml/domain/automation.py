@@ -46,16 +46,15 @@ class Run(Wire):
     model: str = ""
     """`NAME:VERSION` once registered."""
     history: tuple[Transition, ...] = ()
-    skipped: tuple[str, ...] = ()
-    """Endpoints left out because their site is offline."""
 
     def job(self, step: Literal["train", "evaluate"]) -> str:
         """The one job of that step in this run."""
         return f"{self.automation}-{self.run}-{step}"
 
-    def rollout(self, endpoint: str) -> str:
-        """The one rollout of this run on that endpoint."""
-        return f"{self.automation}-{self.run}-{endpoint}"
+    @property
+    def rollout(self) -> str:
+        """The one rollout of this run."""
+        return f"{self.automation}-{self.run}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +69,10 @@ class JobSeen:
 
 @dataclass(frozen=True, slots=True)
 class RolloutSeen:
-    """What became of a rollout: state of `RolloutStatus`, empty when it does not exist yet."""
+    """What became of the rollout over all endpoints; empty state when it does not exist yet."""
 
-    state: str = ""
+    state: Literal["", "running", "holding", "promoted", "rolled_back", "failed"] = ""
     reason: str = ""
-    offline: bool = False
     evidence: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -89,7 +87,7 @@ class RunSeen:
     """`NAME:VERSION` of the candidate once it is an asset."""
     approval: Literal["", "approved", "rejected"] = ""
     approver: str = ""
-    rollouts: Mapping[str, RolloutSeen] = field(default_factory=dict)
+    rollout: RolloutSeen = RolloutSeen()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +103,10 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class StartRollout:
-    endpoint: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class UndoRollout:
-    """Take the endpoint back to what it served before the run."""
-
-    endpoint: str
-    name: str
-
-
-Effect = StartJob | Register | StartRollout | UndoRollout
+Effect = StartJob | Register | StartRollout
 
 
 def decide(spec: Automation, run: Run, seen: RunSeen, now: datetime) -> tuple[Run, tuple[Effect, ...]]:
@@ -136,7 +125,7 @@ def decide(spec: Automation, run: Run, seen: RunSeen, now: datetime) -> tuple[Ru
         case "registered":
             return _registered(spec, run, now)
         case "rolling_out":
-            return _rolling_out(spec, run, seen, now)
+            return _rolling_out(run, seen, now)
         case _:
             return run, ()
 
@@ -227,60 +216,19 @@ def _gated(run: Run, seen: RunSeen, now: datetime) -> tuple[Run, tuple[Effect, .
 def _registered(spec: Automation, run: Run, now: datetime) -> tuple[Run, tuple[Effect, ...]]:
     if spec.rollout is None:
         return _move(run, now, "promoted", "registered; no rollout is asked for"), ()
-    names = spec.rollout.endpoint_names
-    first = names[:1] if spec.rollout.order == "sequential" else names
-    words = f"rolling out to {', '.join(names)}, {spec.rollout.order}"
-    return _move(run, now, "rolling_out", words), tuple(StartRollout(e, run.rollout(e)) for e in first)
+    words = f"rollout {run.rollout} to {', '.join(spec.rollout.endpoint_names)}, {spec.rollout.order}"
+    return _move(run, now, "rolling_out", words), (StartRollout(run.rollout),)
 
 
-def _rolling_out(spec: Automation, run: Run, seen: RunSeen, now: datetime) -> tuple[Run, tuple[Effect, ...]]:
-    plan = spec.rollout
-    if plan is None:
-        return _move(run, now, "promoted", "no rollout is asked for any more"), ()
-    effects: list[Effect] = []
-    skipped = list(run.skipped)
-    done: list[str] = []
-    bad: tuple[str, str, Mapping[str, Json]] | None = None
-    working = False
-    for endpoint in plan.endpoint_names:
-        it = seen.rollouts.get(endpoint, RolloutSeen())
-        if endpoint in skipped or it.state == "promoted":
-            done.append(endpoint)
-            continue
-        if it.state in ("rolled_back", "failed"):
-            bad = bad or (endpoint, it.reason, it.evidence)
-        elif it.offline and plan.on_offline == "skip" and it.state in ("", "pending"):
-            skipped.append(endpoint)
-            done.append(endpoint)
-            continue
-        elif it.offline and plan.on_offline == "fail" and it.state in ("", "pending"):
-            bad = bad or (endpoint, "its site is offline", {})
-        else:
-            working = True
-            if it.state == "":
-                effects.append(StartRollout(endpoint, run.rollout(endpoint)))
-        if plan.order == "sequential":
-            break
-    run = run.model_copy(update={"skipped": tuple(skipped)})
-    if bad is not None and not (working and plan.on_failure == "rollback_failed"):
-        return _undo(spec, run, seen, now, bad)
-    if len(done) == len(plan.endpoint_names):
-        left = f"; skipped: {', '.join(skipped)}" if skipped else ""
-        return _move(run, now, "promoted", f"serves on {', '.join(e for e in done if e not in skipped)}{left}"), ()
-    return run, tuple(effects)
-
-
-def _undo(
-    spec: Automation, run: Run, seen: RunSeen, now: datetime, bad: tuple[str, str, Mapping[str, Json]]
-) -> tuple[Run, tuple[Effect, ...]]:
-    endpoint, reason, evidence = bad
-    effects: tuple[Effect, ...] = ()
-    if spec.rollout is not None and spec.rollout.on_failure == "rollback_all":
-        others = [
-            e for e, it in seen.rollouts.items() if e != endpoint and it.state not in ("", "rolled_back", "failed")
-        ]
-        effects = tuple(UndoRollout(e, run.rollout(e)) for e in others)
-    return _move(run, now, "rolled_back", f"{endpoint}: {reason}", evidence), effects
+def _rolling_out(run: Run, seen: RunSeen, now: datetime) -> tuple[Run, tuple[Effect, ...]]:
+    rollout = seen.rollout
+    match rollout.state:
+        case "":
+            return run, (StartRollout(run.rollout),)
+        case "promoted" | "rolled_back" | "failed" as state:
+            return _move(run, now, state, rollout.reason, rollout.evidence), ()
+        case _:
+            return run, ()
 
 
 # ---- triggers --------------------------------------------------------------------------------------------------
