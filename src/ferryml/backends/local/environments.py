@@ -89,6 +89,7 @@ class LocalEnvironments:
         return len(doomed)
 
     def _work(self, env: EnvironmentOrder) -> None:
+        seen = EnvSeen(state="failed", code="Internal", message="a defect in Ferry; the site's log has the details")
         with self._turns:
             try:
                 seen = self._make(env)

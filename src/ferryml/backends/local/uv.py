@@ -73,7 +73,8 @@ class Uv:
         )
 
     def _run(self, arguments: Sequence[str], text: str = "") -> str:
-        argv = [find_uv_bin(), *arguments, "--quiet", "--no-progress", "--color", "never"]
+        quiet = [] if arguments[0] == "python" else ["--quiet"]  # its answer counts as noise, too
+        argv = [find_uv_bin(), *arguments, *quiet, "--no-progress", "--color", "never"]
         process = subprocess.Popen(
             argv, cwd=self.folder, env=self._env(), start_new_session=True, text=True, errors="replace",
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
