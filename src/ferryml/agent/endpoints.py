@@ -64,6 +64,7 @@ class EndpointAgent:
         self._files = Files(hands.gateway)
         self._applied: dict[str, EndpointRoute] = {}
         self._granted: dict[str, int] = {}
+        self._asked: set[tuple[str, str]] = set()
 
     def turn(self, wish: Wish, stored: StoredStatus | None, now: datetime) -> EndpointTurn:
         """One look at one wish."""
@@ -107,8 +108,12 @@ class EndpointAgent:
         if files.state == "failed":
             return files
         environment = self._hands.environments.environment(revision.environment.key)
-        if environment.state == "absent":
+        asked = (wish.uid, revision.revision)
+        if environment.state == "absent" or (environment.state == "failed" and asked not in self._asked):
+            # what failed for an earlier revision is worth another try for a new one
             self._hands.environments.prepare(revision.environment)
+            self._asked.add(asked)
+            return Prepared("waiting", "making the environment: about to begin")
         if environment.state == "failed":
             return Prepared("failed", environment.message, environment.code or "EnvironmentFailed")
         if environment.state == "ready":

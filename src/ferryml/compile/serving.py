@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ferryml.compile.environment import environment_order, requirement_name, with_packages
-from ferryml.domain.orders import EnvironmentOrder, RevisionOrder, TreeRef
+from ferryml.domain.orders import EndpointOrder, EnvironmentOrder, RevisionOrder, TreeRef
+from ferryml.domain.routes import EndpointRoute, RevisionRoute, Upstream
+from ferryml.domain.seen import InstanceSeen
+from ferryml.domain.serving import Plan
 
 SERVER = "azureml-inference-server-http>=1.3,<2"
 MODELS_FOLDER = "azureml-models"
@@ -121,6 +124,15 @@ def routes(revision: RevisionOrder, port: int) -> Routes:
     return Routes(*moved)
 
 
+def endpoint_route(uid: str, order: EndpointOrder, plan: Plan) -> EndpointRoute:
+    """What the router is told after a turn."""
+    return EndpointRoute(
+        uid=uid, name=order.name, key_hashes=order.key_hashes, weights=plan.weights, direct=plan.direct,
+        mirror=plan.mirror,
+        revisions=tuple(_revision_route(one, plan.upstreams.get(one.revision, ())) for one in plan.running),
+    )  # fmt: skip
+
+
 def takes_any_port(revision: RevisionOrder) -> bool:
     """Whether the program listens where it is told to; otherwise only one instance fits on a machine."""
     return revision.flavor != "custom" or "${{port}}" in revision.command or bool(_PORT.search(revision.command))
@@ -135,6 +147,15 @@ def flavor_of(model_type: str, has_code: bool, command: str, has_routes: bool) -
     if has_code:
         return "script"
     return "mlflow" if model_type == "mlflow_model" else ""
+
+
+def _revision_route(revision: RevisionOrder, instances: Sequence[InstanceSeen]) -> RevisionRoute:
+    return RevisionRoute(
+        revision=revision.revision, deployment=revision.deployment, scoring_path=routes(revision, 1).scoring[1],
+        upstreams=tuple(Upstream(instance=one.instance, port=one.port) for one in instances if one.port),
+        request_timeout_ms=revision.request_timeout_ms, max_concurrent_requests=revision.max_concurrent_requests,
+        max_queue_wait_ms=revision.max_queue_wait_ms,
+    )  # fmt: skip
 
 
 _PORT = re.compile(r"\$(?:PORT\b|\{PORT\b)")
