@@ -37,7 +37,7 @@ def a_loop(**changes: object) -> Automation:
         "candidate": {"output": "model", "name": "digits-model"},
         "evaluate": {"job": "azureml:evaluate"},
         "gate": {"primary_metric": "accuracy", "min_improvement": 0.005},
-        "rollout": {"deployment": "azureml:blue", "endpoints": ["one", "two"]},
+        "rollout": {"deployment": {"name": "blue"}, "endpoints": ["one", "two"]},
     }
     return Automation.model_validate(base | changes)
 

@@ -12,7 +12,7 @@ S = SiteSeen
 
 
 def a_plan(**changes: object) -> RolloutPlan:
-    return RolloutPlan.model_validate({"deployment": "azureml:blue", "endpoints": ["one", "two"]} | changes)
+    return RolloutPlan.model_validate({"deployment": {"name": "blue"}, "endpoints": ["one", "two"]} | changes)
 
 
 def test_one_after_another():
