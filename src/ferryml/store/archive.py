@@ -100,6 +100,7 @@ class _TarWriter:
             # What tarfile says when the source ends early; real errors of the disk have a number.
             if error.errno is not None:
                 raise
+        stream.read(1)
         _same(name, size, stream.given)
         return f"sha256:{stream.seen.hexdigest()}"
 
@@ -108,7 +109,7 @@ class _Stream(io.RawIOBase):
     """Chunks as a file, counting and hashing what is taken."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
+        self._chunks = filter(None, chunks)
         self._rest = b""
         self.seen = sha256()
         self.given = 0

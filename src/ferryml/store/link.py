@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, select, tuple_, update
+from sqlalchemy import RowMapping, and_, bindparam, select, tuple_, update
 
 from ferryml.control.ports import Json, WishRow
 from ferryml.domain.link import Report
@@ -135,7 +135,7 @@ class Link(Session):
         )
 
     def _wish(self, site: str, uid: str) -> RowMapping | None:
-        return self.connection.execute(select(wishes).where(_is(wishes, site, uid))).mappings().first()
+        return self.connection.execute(_WISH, {"its_site": site, "its_uid": uid}).mappings().first()
 
     def _next_cursor(self, site: str) -> int:
         """The site's row stays locked until we commit: cursors become visible in the order they were given out."""
@@ -148,6 +148,10 @@ class Link(Session):
 
 def _is(table: Any, site: str, uid: str) -> Any:
     return and_(table.c.site == site, table.c.uid == uid)
+
+
+# Built once: loops ask for it all the time.
+_WISH = select(wishes).where(wishes.c.site == bindparam("its_site"), wishes.c.uid == bindparam("its_uid"))
 
 
 def _wish_row(stored: RowMapping) -> WishRow:

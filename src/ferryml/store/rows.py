@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Literal
 
-from sqlalchemy import RowMapping, and_, delete, func, or_, select, update
+from sqlalchemy import RowMapping, and_, bindparam, delete, func, or_, select, update
 
 from ferryml.control.ports import Kind, Row
 from ferryml.domain.errors import Conflict
-from ferryml.store.session import Session, canonical, from_micros
+from ferryml.store.session import Session, canonical, from_micros, inserting
 from ferryml.store.tables import resources as table
 
 
@@ -18,7 +19,7 @@ class Rows(Session):
     """Part of `Tx`: get, latest, find, insert, update, delete."""
 
     def get(self, kind: Kind, workspace: str, name: str, version: str = "") -> Row | None:
-        found = self.connection.execute(select(table).where(_is(kind, workspace, name, version))).mappings().first()
+        found = self.connection.execute(_GET, _key(kind, workspace, name, version)).mappings().first()
         return _row(found) if found else None
 
     def latest(self, kind: Kind, workspace: str, name: str) -> Row | None:
@@ -50,9 +51,9 @@ class Rows(Session):
 
     def insert(self, row: Row) -> Row:
         at = self.micros()
-        key = {"kind": row.kind, "workspace": row.workspace, "name": row.name, "version": row.version}
-        statement = self.into(table).values(**key, etag=1, created_at=at, updated_at=at, **_body(row))
-        seq = self.connection.execute(statement.on_conflict_do_nothing().returning(table.c.seq)).scalar()
+        values = {"kind": row.kind, "workspace": row.workspace, "name": row.name, "version": row.version, **_body(row)}
+        statement = _insert(self.postgres)
+        seq = self.connection.execute(statement, {**values, "etag": 1, "created_at": at, "updated_at": at}).scalar()
         if seq is None:
             raise Conflict(
                 "AlreadyExists", f"{_called(row)} exists already.", "Use update, another name or a new version."
@@ -63,11 +64,9 @@ class Rows(Session):
     def update(self, row: Row) -> Row:
         """Compare and set by etag; a row that is gone counts as changed."""
         at = self.micros()
-        changed = self.connection.execute(
-            update(table)
-            .where(_is(row.kind, row.workspace, row.name, row.version), table.c.etag == row.etag)
-            .values(etag=row.etag + 1, updated_at=at, **_body(row))
-        )
+        key = _key(row.kind, row.workspace, row.name, row.version)
+        values = {**_body(row), "etag": row.etag + 1, "updated_at": at}
+        changed = self.connection.execute(_UPDATE, {**key, "its_etag": row.etag, **values})
         if changed.rowcount != 1:
             raise Conflict(
                 "VersionConflict",
@@ -77,7 +76,7 @@ class Rows(Session):
         return row.model_copy(update={"etag": row.etag + 1, "updated_at": from_micros(at)})
 
     def delete(self, kind: Kind, workspace: str, name: str, version: str = "") -> bool:
-        return self.connection.execute(delete(table).where(_is(kind, workspace, name, version))).rowcount == 1
+        return self.connection.execute(_DELETE, _key(kind, workspace, name, version)).rowcount == 1
 
     def _has_label(self, key: str, value: str) -> Any:
         # Canonical JSON has exactly one spelling of a pair, and a quote inside a text is always escaped.
@@ -86,8 +85,8 @@ class Rows(Session):
         return or_(*(position(table.c.labels, start + pair) > 0 for start in "{,"))
 
 
-def _is(kind: Kind, workspace: str, name: str, version: str) -> Any:
-    return and_(table.c.kind == kind, table.c.workspace == workspace, table.c.name == name, table.c.version == version)
+def _key(kind: Kind, workspace: str, name: str, version: str) -> dict[str, Any]:
+    return {"its_kind": kind, "its_workspace": workspace, "its_name": name, "its_version": version}
 
 
 def _called(row: Row) -> str:
@@ -113,3 +112,19 @@ def _row(found: RowMapping) -> Row:
     for column in ("created_at", "updated_at"):
         values[column] = from_micros(values[column])
     return Row.model_construct(**values)
+
+
+# Built once: putting a statement together takes longer than running it.
+_IS = and_(*(table.c[name] == bindparam(f"its_{name}") for name in ("kind", "workspace", "name", "version")))
+_GET = select(table).where(_IS)
+_DELETE = delete(table).where(_IS)
+_UPDATE = (
+    update(table)
+    .where(_IS, table.c.etag == bindparam("its_etag"))
+    .values({name: bindparam(name) for name in (*_body(Row(kind="job", name="")), "etag", "updated_at")})
+)
+
+
+@cache
+def _insert(postgres: bool) -> Any:
+    return inserting(table, postgres).on_conflict_do_nothing().returning(table.c.seq)

@@ -29,6 +29,11 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
+def inserting(table: Table, postgres: bool) -> Any:
+    """An insert that knows ON CONFLICT; both databases spell it alike, SQLAlchemy has it once per dialect."""
+    return postgresql.insert(table) if postgres else sqlite.insert(table)
+
+
 class Session:
     """One open transaction. `clock` stands in for the database's clock in tests."""
 
@@ -58,8 +63,7 @@ class Session:
         return datetime.fromisoformat(self.connection.execute(_SQLITE_CLOCK).scalar_one())
 
     def into(self, table: Table) -> Any:
-        """An insert that knows ON CONFLICT; both databases spell it alike, SQLAlchemy has it once per dialect."""
-        return postgresql.insert(table) if self.postgres else sqlite.insert(table)
+        return inserting(table, self.postgres)
 
     def put(self, table: Table, key: Mapping[str, object], values: Mapping[str, object]) -> None:
         """Inserts, or replaces `values` of the row with that key."""
