@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -126,10 +127,9 @@ def on_postgres(tmp_path, postgres_url) -> Iterator[Running]:
 
 
 @pytest.fixture
-def serving(tmp_path) -> Iterator[Callable[..., object]]:
+def serving(tmp_path) -> Callable[..., Any]:
     """A server with limits of the test's choosing."""
-    with pytest.MonkeyPatch.context():
-        yield lambda limits: running(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", limits)
+    return lambda limits: running(tmp_path, f"sqlite:///{tmp_path}/mlflow.db", limits)
 
 
 @pytest.fixture(scope="module")

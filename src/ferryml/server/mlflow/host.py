@@ -19,7 +19,7 @@ from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwar
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore as TrackingStore
 from mlflow.tracking._tracking_service import utils as tracking_service
 
-from ferryml.domain.errors import NotFound
+from ferryml.domain.errors import Defect, NotFound
 from ferryml.server.mlflow.context import current, mlflow_name
 from ferryml.server.mlflow.environment import ARTIFACT_DESTINATION, ARTIFACT_ROOT
 from ferryml.server.mlflow.guard import Guard
@@ -73,6 +73,9 @@ class MlflowHost:
 
     @property
     def flask(self) -> Any:
+        """The WSGI application. Raises Defect when a later host took MLflow's globals over."""
+        if handlers._tracking_store is not self.tracking:
+            raise Defect("Internal", "Another MLflow was built in this process.")
         return mlflow_server.app
 
     def ensure_workspace(self, workspace: str) -> None:
