@@ -45,12 +45,18 @@ def create(deps: Deps, caller: Caller, workspace: str, kind: AssetKind, document
     return view(row)
 
 
-def register(deps: Deps, caller: Caller, workspace: str, kind: AssetKind, spec: Spec, content: Content) -> Row:
-    """The row of a new version, in a transaction of its own."""
-    return changed(deps, lambda now: insert(now, caller, workspace, kind, spec, content))
+def register(
+    deps: Deps, caller: Caller, workspace: str, kind: AssetKind, spec: Spec, content: Content,
+    marks: Mapping[str, str] | None = None,
+) -> Row:  # fmt: skip
+    """The row of a new version, in a transaction of its own; `marks` are labels for loops to find it by."""
+    return changed(deps, lambda now: insert(now, caller, workspace, kind, spec, content, marks))
 
 
-def insert(now: Turn, caller: Caller, workspace: str, kind: AssetKind, spec: Spec, content: Content) -> Row:
+def insert(
+    now: Turn, caller: Caller, workspace: str, kind: AssetKind, spec: Spec, content: Content,
+    marks: Mapping[str, str] | None = None,
+) -> Row:  # fmt: skip
     """Insert a version with its lineage; the same content under the same explicit version is a conflict too."""
     name = spec.name or (content.tree.digest.removeprefix("sha256:") if content.tree else "")
     check("asset", name)
@@ -58,7 +64,7 @@ def insert(now: Turn, caller: Caller, workspace: str, kind: AssetKind, spec: Spe
         version = content.tree.digest.removeprefix("sha256:")[:32]
     else:
         version = spec.version or _next(now.tx, kind, workspace, name)
-    labels = {"datastore": content.place.datastore} if content.place else {}
+    labels = dict(marks or {}) | ({"datastore": content.place.datastore} if content.place else {})
     status: dict[str, Any] = {"content": content.model_dump(mode="json", exclude={"node"})}
     row = now.tx.insert(
         Row(

@@ -1,0 +1,116 @@
+"""What fires an automation: the clock, a new version, a live metric. Level-triggered: missed looks lose nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+
+from ferryml.control.automations import asset_name, fire, instant, newest, spec_of
+from ferryml.control.context import Deps, Turn, changed
+from ferryml.control.ports import Json, Row
+from ferryml.domain.automation import MetricSeen, metric_fires
+from ferryml.domain.spec.automation import CronTrigger, DataTrigger, MetricTrigger, ModelTrigger
+
+Fired = dict[str, Json]
+MADE_BY = "automation"
+"""Label of models that an automation registered: they do not fire a model trigger."""
+
+
+def look(deps: Deps, row: Row) -> int:
+    """Look at every trigger of one automation; how many fired."""
+    return changed(deps, lambda now: _look(now, row))
+
+
+def _look(now: Turn, stale: Row) -> int:
+    row = now.tx.get("automation", stale.workspace, stale.name)
+    if row is None or row.phase != stale.phase:
+        return 0
+    status = dict(row.status)
+    fired = list(_fired(now, row, status))
+    if status != row.status:
+        row = now.tx.update(row.model_copy(update={"status": status}))
+    for one in fired:
+        row = fire(now, row, {**one, "at": now.tx.now().isoformat()})
+    return len(fired)
+
+
+def _fired(now: Turn, row: Row, status: dict[str, Json]) -> Iterator[Fired]:
+    for index, one in enumerate(spec_of(row).triggers):
+        found: Fired | None = None
+        match one:
+            case CronTrigger():
+                found = _cron(one, status, f"{index}:{one.expression}", now.tx.now())
+            case DataTrigger() | ModelTrigger():
+                found = _asset(now, row, one, status)
+            case MetricTrigger():
+                found = _metric(now, row, one, status)
+            case _:
+                pass  # manual fires by hand; monitors bring their own alerts
+        if found is not None:
+            yield found
+
+
+def _cron(trigger: CronTrigger, status: dict[str, Json], key: str, now: datetime) -> Fired | None:
+    known: dict[str, str] = dict(status.get("cron") or {})
+    zone = ZoneInfo(trigger.time_zone)
+    if key not in known:
+        status["cron"] = {**known, key: now.isoformat()}
+        return None
+    due: datetime = croniter(trigger.expression, instant(known[key]).astimezone(zone)).get_next(datetime)
+    if due > now:
+        return None
+    status["cron"] = {**known, key: now.isoformat()}  # missed instants are not filled back (SPEC.md 10.3)
+    return {"kind": "cron", "due": due.isoformat(), "expression": trigger.expression}
+
+
+def _asset(now: Turn, row: Row, trigger: DataTrigger | ModelTrigger, status: dict[str, Json]) -> Fired | None:
+    name = asset_name(trigger.asset)
+    key = f"{trigger.type}:{name}"
+    seen: dict[str, int] = dict(status.get("seen") or {})
+    latest = newest(now.tx, trigger.type, row.workspace, name)
+    if latest is None or latest.seq <= seen.get(key, 0):
+        return None
+    quiet = timedelta(seconds=trigger.debounce) if isinstance(trigger, DataTrigger) else timedelta()
+    if latest.created_at is not None and now.tx.now() - latest.created_at < quiet:
+        return None
+    status["seen"] = {**seen, key: latest.seq}
+    if isinstance(trigger, DataTrigger):
+        return {"kind": "data", "data": f"azureml:{name}:{latest.version}"}
+    return None if MADE_BY in latest.labels else {"kind": "model", "model": f"{name}:{latest.version}"}
+
+
+def _metric(now: Turn, row: Row, trigger: MetricTrigger, status: dict[str, Json]) -> Fired | None:
+    seen, revision = live_metric(now, row.workspace, trigger)
+    if seen is None or not metric_fires(trigger, seen):
+        return None
+    known: dict[str, Json] = dict(status.get("metrics") or {})
+    key = f"{trigger.endpoint}:{trigger.metric}"
+    last = known.get(key) or {}
+    # the same labels do not fire twice: a revision must gather min_labels new ones
+    if last.get("revision") == revision and seen.labels < int(last.get("labels", 0)) + trigger.min_labels:
+        return None
+    status["metrics"] = {**known, key: {"revision": revision, "labels": seen.labels}}
+    return {
+        "kind": "metric", "endpoint": trigger.endpoint, "metric": trigger.metric, "value": seen.value,
+        "labels": seen.labels,
+    }  # fmt: skip
+
+
+def live_metric(now: Turn, workspace: str, trigger: MetricTrigger) -> tuple[MetricSeen | None, str]:
+    """The metric of the revision that has most of the traffic, and that revision.
+
+    Its value is over the last 1,000 labelled requests; its labels are all that were ever joined.
+    """
+    endpoint = now.tx.get("endpoint", workspace, trigger.endpoint)
+    seen = (endpoint.status.get("seen") or {}) if endpoint else {}
+    weights: dict[str, int] = seen.get("weights") or {}
+    if not weights or trigger.metric != "accuracy":
+        return None, ""
+    revision = max(weights, key=lambda name: (weights[name], name))
+    recent, total = (seen.get(key, {}).get(revision) or {} for key in ("recent_accuracy", "accuracy"))
+    if not recent.get("labels"):
+        return None, revision
+    return MetricSeen(recent["correct"] / recent["labels"], int(total.get("labels", 0))), revision
