@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ T = TypeVar("T")
 SYSTEM = Caller("ferry", "owner", EVERYWHERE)
 """Ferry's own loops."""
 TRIES = 8
+LOOK_S = 2.0
+"""Longest single wait, so that a server that ends is not held up by those who wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,13 @@ class Deps:
     keys: Keys
     dice: Dice
     settings: ServerSettings
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set when the server ends: whoever waits stops waiting."""
+
+    def wait(self, channel: str, timeout_s: float) -> None:
+        """Until something may have changed there, `timeout_s` is over, or the server ends."""
+        if not self.stopping.is_set():
+            self.store.wait(channel, min(timeout_s, LOOK_S))
 
 
 @dataclass(slots=True)

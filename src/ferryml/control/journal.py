@@ -179,7 +179,7 @@ def _call(deps: Deps, stream: Stream, entry: JournalEntry, item: MlflowCall, ans
     """One MLflow write; provisional run ids of earlier answers are put in place first."""
     known = _runs(deps, stream.uid)
     if item.provisional and item.provisional in known:
-        answer.results[f"{stream.key}/{entry.seq}"] = {"run_id": known[item.provisional]}
+        answer.results[f"{stream.key}/{entry.seq}"] = {"run": {"info": {"run_id": known[item.provisional]}}}
         return
     workspace, path = stream.grant.workspace, item.path
     if item.blob:

@@ -25,9 +25,9 @@ def wishes(deps: Deps, site: str, after: int, epoch: str, wait_s: float) -> Wish
     while True:
         answer = _look(deps, site, after, epoch)
         left = deadline - time.monotonic()
-        if answer.wishes or answer.relist or left <= 0:
+        if answer.wishes or answer.relist or left <= 0 or deps.stopping.is_set():
             return answer
-        deps.store.wait(f"site:{site}", left)
+        deps.wait(f"site:{site}", left)
 
 
 def reports(deps: Deps, site: str, epoch: str, told: Sequence[Report]) -> ReportsAnswer:

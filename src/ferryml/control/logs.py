@@ -50,6 +50,6 @@ def read(
         left = deadline - time.monotonic()
         if row.phase in TERMINAL and path not in sizes:
             raise NotFound("NotFound", f"job {name} has no log {path!r}", f"It has: {', '.join(sizes) or 'none'}.")
-        if data or row.phase in TERMINAL or left <= 0:
+        if data or row.phase in TERMINAL or left <= 0 or deps.stopping.is_set():
             return Piece(data, sizes.get(path, 0), row.phase)
-        deps.store.wait(f"job:{uid}", left)
+        deps.wait(f"job:{uid}", left)

@@ -18,6 +18,8 @@ def translated() -> Iterator[None]:
 
 
 def _ours(error: MlflowException) -> FerryError:
+    if isinstance(error.__cause__, FerryError):
+        return error.__cause__  # MLflow's sessions wrap whatever leaves them
     said = str(error.message).split("\n", 1)[0][:500]
     match error.error_code:
         case "RESOURCE_DOES_NOT_EXIST":

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import sqlalchemy as sa
 from mlflow.store.tracking.dbmodels.models import SqlExperiment, SqlRun, SqlTag
@@ -20,6 +20,7 @@ from ferryml.server.mlflow.wsgi import Request, call_whole
 PROVISIONAL_TAG = "ferry.provisional"
 """On a run made by a journalled call: the id that the gateway gave meanwhile. A replay finds the run by it."""
 
+_SPAN_HEADERS = ("x-mlflow-experiment-id", "x-mlflow-run-id", "content-encoding")
 _CREATE_RUN = "/api/2.0/mlflow/runs/create"
 
 
@@ -85,9 +86,15 @@ class Replay:
 
 
 def journalled(method: str, path: str, content_type: str, body: bytes) -> Request:
-    """A request from the journal; `path` is below /mlflow, quoted, with its query."""
+    """A request from the journal; `path` is below /mlflow, quoted, with its query.
+
+    A journal keeps no headers, so what spans say in headers (`x-mlflow-experiment-id`) stands in their query.
+    """
     bare, _, query = path.partition("?")
-    return Request(method, "/" + unquote(bare).lstrip("/"), query, {"content-type": content_type}, body)
+    headers = {"content-type": content_type}
+    if "/" + bare.lstrip("/") == SPANS:
+        headers |= {name: value for name, value in parse_qsl(query) if name in _SPAN_HEADERS}
+    return Request(method, "/" + unquote(bare).lstrip("/"), query, headers, body)
 
 
 def _without_provisional(request: Request) -> tuple[Request, str]:
