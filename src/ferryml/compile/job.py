@@ -29,8 +29,22 @@ class Places:
 
 
 def rendered_command(order: JobOrder, places: Places) -> str:
-    """The command for `/bin/bash -c`; raises Refused `UnresolvedExpression`."""
-    return render(order.command, _inputs(order, places), places.outputs, order.name)
+    """The command for `/bin/bash -c`; raises Refused `UnresolvedExpression`.
+
+    With several processes on one machine, bash starts one copy for each rank; the first that fails ends all.
+    """
+    command = render(order.command, _inputs(order, places), places.outputs, order.name)
+    count = process_count(order)
+    if count == 1:
+        return command
+    return "\n".join(
+        [
+            f"pids=(); code=0; for ((rank = 0; rank < {count}; rank++)); do",
+            f"RANK=$rank LOCAL_RANK=$rank /bin/bash -c {_quoted(command)} & pids+=($!); done",
+            'for pid in "${pids[@]}"; do wait -n || { code=$?; kill "${pids[@]}" 2>/dev/null; break; }; done',
+            "wait; exit $code",
+        ]
+    )
 
 
 def job_variables(order: JobOrder, places: Places, attempt: int, uid: str) -> dict[str, str]:
@@ -46,24 +60,25 @@ def job_variables(order: JobOrder, places: Places, attempt: int, uid: str) -> di
     return {**_mlflow(order, places), **user, **_always(order, places, attempt, uid)}
 
 
-def process_variables(order: JobOrder, rank: int = 0) -> dict[str, str]:
+def process_variables(order: JobOrder) -> dict[str, str]:
     """What one process of a one-machine job is told about its group (SPEC.md 5.4)."""
-    kind = str(order.distribution.get("type", "")).lower()
-    if kind not in {"pytorch", "torch"}:
+    if _kind(order) != "pytorch":
         return {}
     count = process_count(order)
     return {
         "MASTER_ADDR": "127.0.0.1",
         "NODE_RANK": "0",
         "WORLD_SIZE": str(count),
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
+        "RANK": "0",
+        "LOCAL_RANK": "0",
         "LOCAL_WORLD_SIZE": str(count),
     }
 
 
 def process_count(order: JobOrder) -> int:
-    """Processes on one machine; 1 unless the distribution says more."""
+    """Processes on one machine; 1 unless a pytorch distribution says more."""
+    if _kind(order) != "pytorch":
+        return 1
     return max(1, int(order.distribution.get("process_count_per_instance") or 1))
 
 
@@ -74,9 +89,19 @@ def local_notes(order: JobOrder) -> tuple[str, ...]:
         notes.append(f"image {order.environment.image} is not honoured by a local site; its packages are installed")
     if order.instance_count > 1:
         notes.append(f"instance_count {order.instance_count} is not honoured by a local site; one instance runs")
+    if _kind(order) not in ("", "pytorch"):
+        notes.append(f"distribution {_kind(order)} is not honoured by a local site; one process runs")
     if order.instance_type and order.instance_type != "defaultinstancetype":
         notes.append(f"instance type {order.instance_type} sets no limits on a local site")
     return tuple(notes)
+
+
+def _kind(order: JobOrder) -> str:
+    return str(order.distribution.get("type") or "").lower()
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def _inputs(order: JobOrder, places: Places) -> dict[str, str]:

@@ -57,7 +57,7 @@ class Door:
         self._host, self._port, self._base = parts.hostname or "127.0.0.1", parts.port or 80, parts.path.rstrip("/")
         self._token = token
         self.patience_s = patience_s
-        self._stop = stop or threading.Event()
+        self.stop = stop or threading.Event()
         self._waiting = waiting
         self._line: http.client.HTTPConnection | None = None
 
@@ -123,9 +123,11 @@ class Door:
             except _NotNow as error:
                 why = str(error)
             if time.monotonic() + pause > until:
+                self.close()
                 raise GaveUp(f"the gateway did not take it for {self.patience_s:g} s: {why}")
             self._waiting(why)
-            if self._stop.wait(pause):
+            if self.stop.wait(pause):
+                self.close()
                 raise Stopped()
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
@@ -143,7 +145,7 @@ class Door:
         if answer.status == 200 and taken.size:
             taken.restart()
         while True:
-            if self._stop.is_set():
+            if self.stop.is_set():
                 raise Stopped()
             block = answer.read(BLOCK)
             if not block:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ferryml.runner.door import Door, Rejected
+from ferryml.runner.overlay import make_overlay
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -19,10 +21,11 @@ class Escapes(Exception):
 
 
 def stage(plan: dict[str, Any], folder: str, door: Door, say: Callable[[str], None]) -> None:
-    """Carries out the plan's `folders`, `links`, `copies` and `fetch`, in this order.
+    """Carries out the plan's `overlay`, `folders`, `links`, `copies` and `fetch`, in this order.
 
     Starts from nothing each time, so that an interrupted attempt at it leaves no trace.
     """
+    make_overlay(os.path.join(folder, "venv"), plan["overlay"])
     for name in plan["folders"]:
         os.makedirs(os.path.join(folder, name), exist_ok=True)
     for link in plan["links"]:
@@ -33,7 +36,9 @@ def stage(plan: dict[str, Any], folder: str, door: Door, say: Callable[[str], No
     for item in plan["fetch"]:
         say(f"fetching {item['what']}")
         target = os.path.join(folder, item["to"])
-        if item["kind"] == "file":
+        if item["kind"] == "uri":
+            _web(item, target, door)
+        elif item["kind"] == "file":
             os.makedirs(os.path.dirname(target), exist_ok=True)
             _blob(door, item["digest"], target, False, item["read_only"])
         else:
@@ -76,6 +81,17 @@ def _tree(door: Door, item: dict[str, Any], target: str, say: Callable[[str], No
         else:
             _blob(door, entry["digest"], path, entry["executable"], item["read_only"])
             here[entry["digest"]] = path
+
+
+def _web(item: dict[str, Any], target: str, door: Door) -> None:
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    # Loaded here alone: TLS and what belongs to it would double the time to start of every job.
+    web = importlib.import_module("ferryml.runner.web")
+    try:
+        web.fetch_uri(item, target, door.stop)
+    except web.Unreachable as error:
+        raise Rejected(502, "Unreachable", str(error)) from error
+    _mode(target, False, item["read_only"])
 
 
 def _blob(door: Door, digest: str, path: str, executable: bool, read_only: bool) -> None:

@@ -42,7 +42,7 @@ def test_the_program_knows_where_and_who_it_is(launch, ended, door):
     assert env["MLFLOW_TRACKING_URI"] == f"{door.url}/mlflow"
     assert (env["MLFLOW_RUN_ID"], env["MLFLOW_TRACKING_TOKEN"]) == ("r1", "t0ken")
     assert said.splitlines()[-1].endswith("/bin/python")
-    assert "/envs/venvs/" in said.splitlines()[-1]
+    assert said.splitlines()[-1] == f"{env['VIRTUAL_ENV']}/bin/python"
 
 
 def test_secrets_of_the_agent_do_not_reach_the_program(launch, ended, door, monkeypatch):
@@ -119,16 +119,13 @@ def test_logs_arrive_while_it_runs(launch, ended, jobs, door, until, tmp_path):
     assert door.logs["user_logs/std_log.txt"] == b"first\nsecond\n"
 
 
-def test_an_old_attempts_token_ends_the_program(launch, ended, jobs, door, until):
-    launch("echo hi; sleep 60")
-    until(lambda: jobs.observe("job.ws.j", 1).state, lambda state: state == "running", 10)
+def test_an_attempt_that_may_not_write_any_more_ends_itself(launch, jobs, door, until):
+    launch("while :; do echo hi; sleep 0.02; done")
     until(lambda: door.logs, bool, 10)
-    door.token = "newer"
-    (Path(jobs.root) / "poke").touch()
-    seen = jobs.observe("job.ws.j", 1)
-    assert seen.live
-    jobs.kill("job.ws.j", 1, 0.2)
-    assert until(lambda: jobs.observe("job.ws.j", 1), lambda seen: not seen.live, 10).exit_code == 143
+    door.token = "of a newer attempt"
+    seen = until(lambda: jobs.observe("job.ws.j", 1), lambda seen: not seen.live, 10)
+    assert seen.exit_code == 143
+    assert "StaleAttempt" in seen.message
 
 
 def test_cancel_ends_grandchildren_too(launch, jobs, until, tmp_path):
@@ -335,3 +332,37 @@ def test_capacity_counts_what_lives(jobs, launch, ended, until):
 def test_what_a_local_site_cannot_honour_is_said(launch, ended):
     launch("true", instance_count=3)
     assert ended().notes[0].startswith("instance_count 3 is not honoured")
+
+
+def test_what_a_program_installs_stays_with_it(launch, ended, door):
+    where = "python -c 'import six; print(six.__file__)'"
+    launch(f"pip --version && python -m pip install --quiet --disable-pip-version-check six && {where}")
+    assert ended().exit_code == 0
+    assert b"/venv/lib/" in door.logs["user_logs/std_log.txt"].splitlines()[-1]
+    launch(where, uid="job.ws.other")
+    assert ended("job.ws.other").exit_code == 1
+
+
+def test_one_process_for_each_rank(launch, ended, door):
+    launch(
+        "echo $RANK of $WORLD_SIZE at $MASTER_ADDR:${MASTER_PORT:+port} > outputs/$RANK; "
+        "[ $RANK = 1 ] && sleep 0.3 && exit 5; sleep 30",
+        distribution={"type": "PyTorch", "process_count_per_instance": 2},
+    )
+    assert ended().exit_code == 5
+    assert door.content("default") == {f"outputs/{n}": b"%d of 2 at 127.0.0.1:port\n" % n for n in (0, 1)}
+
+
+def test_a_web_address_is_fetched(launch, ended, door, orders):
+    door.public["/data.csv"] = b"from the web"
+    launch("cat ${{inputs.x}}", inputs={"x": orders.Input(type="uri_file", uri=f"{door.url}/data.csv?sig=secret")})
+    assert ended().exit_code == 0
+    assert door.logs["user_logs/std_log.txt"] == b"from the web"
+
+
+def test_a_web_address_that_does_not_answer_is_named_without_its_secret(launch, ended, door, orders):
+    launch("true", inputs={"x": orders.Input(type="uri_file", uri=f"{door.url}/gone.csv?sig=secret")})
+    seen = ended()
+    assert seen.code == "StagingFailed"
+    assert "/gone.csv answers 403" in seen.message
+    assert "secret" not in seen.message

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ferryml.compile.job import Places, job_variables, local_notes, rendered_command
+from ferryml.compile.job import Places, job_variables, local_notes, process_variables, rendered_command
 from ferryml.domain.errors import Refused
-from ferryml.domain.orders import DatastorePath, InputOrder, OutputOrder, TreeRef
+from ferryml.domain.orders import DatastorePath, InputOrder, JobOrder, OutputOrder, TreeRef
 from ferryml.domain.seen import Launch
 from ferryml.settings.site import SiteSettings
 
@@ -20,7 +21,7 @@ NO_LIMIT_S = 10 * 365 * 86400
 INHERITED = (
     "HOME", "USER", "LOGNAME", "SHELL", "TZ", "TERM", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH",
     "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE", "XDG_CACHE_HOME", "OMP_NUM_THREADS",
+    "REQUESTS_CA_BUNDLE", "PIP_CERT", "PIP_CONFIG_FILE", "XDG_CACHE_HOME", "OMP_NUM_THREADS",
 )  # fmt: skip
 """Of the agent's own variables only these reach user code: the others may hold secrets."""
 
@@ -29,6 +30,8 @@ INHERITED = (
 class _Bring:
     """What the runner fetches, links and copies before the program starts."""
 
+    way: dict[str, str]
+    """Proxy and certificates for web addresses."""
     fetch: list[dict[str, Any]] = field(default_factory=list)
     links: list[dict[str, Any]] = field(default_factory=list)
     copies: list[dict[str, Any]] = field(default_factory=list)
@@ -39,6 +42,15 @@ class _Bring:
         self.fetch.append(
             {"what": what, "kind": ref.kind, "digest": ref.digest, "to": to, "read_only": read_only}
         )  # fmt: skip
+
+    def web(self, what: str, order: InputOrder, to: str, read_only: bool) -> None:
+        uri = order.uri or ""
+        if not uri.startswith(("https://", "http://")) or order.type not in ("uri_file", "custom_model"):
+            raise Refused(
+                "NotSupported", f"{what}: a local site cannot bring {uri.split('?')[0]!r} as {order.type}",
+                "Use a single file at http(s)://, an asset that was uploaded, or mode: direct.",
+            )  # fmt: skip
+        self.fetch.append({"what": what, "kind": "uri", "uri": uri, "to": to, "read_only": read_only, **self.way})
 
     def copy(self, what: str, source: str, to: str) -> None:
         self.copies.append({"what": what, "from": source, "to": to})
@@ -56,7 +68,8 @@ def make_plan(
     Raises:
         Refused: PathEscapes, NotSupported, StagingFailed or UnresolvedExpression; nothing was started.
     """
-    order, bring = launch.order, _Bring()
+    way = {"proxy": settings.proxy, "ca_bundle": str(settings.ca_bundle or "")}
+    order, bring = launch.order, _Bring(way)
     if order.code is not None:
         to = "code" if order.code.kind == "tree" else f"code/{_file_name(order.code.name, 'code')}"
         bring.tree("code", order.code, to)
@@ -71,10 +84,13 @@ def make_plan(
         {"name": rest, "type": "uri_folder", "path": "code", "parts": ["outputs", "logs"], "upload": True, "place": ""}
     )
     return {
+        "overlay": str(Path(python).parents[1]),
         "uid": launch.uid, "attempt": launch.attempt, "gateway": launch.gateway_url,
         "fetch": bring.fetch, "links": bring.links, "copies": bring.copies, "folders": bring.folders,
         "roots": bring.roots, "command": rendered_command(order, places),
-        "env": {**_base(python), **job_variables(order, places, launch.attempt, launch.uid)},
+        "env": {
+            **_base(python, folder), **_rendezvous(order), **job_variables(order, places, launch.attempt, launch.uid)
+        },
         "outputs": outputs, "log_prefix": launch.log_prefix, "timeout_s": order.timeout_s,
         "timeout_slack_s": TIMEOUT_SLACK_S, "stage_patience_s": STAGE_PATIENCE_S,
         "upload_patience_s": settings.upload_grace_s or NO_LIMIT_S, "flush_s": settings.log_flush_s,
@@ -108,7 +124,7 @@ def _input(name: str, order: InputOrder, folder: Path, bring: _Bring) -> str:
         if order.mode == "direct":
             return order.uri
         to = f"inputs/{_safe(name)}/{_file_name(PurePosixPath(order.uri.split('?')[0]).name, name)}"
-        bring.fetch.append({"what": what, "kind": "uri", "uri": order.uri, "to": to, "read_only": read_only})
+        bring.web(what, order, to, read_only)
         return str(folder / to)
     if order.place is not None:
         return _from_place(name, order, folder, bring)
@@ -174,22 +190,29 @@ def _take_over(launch: Launch, bring: _Bring, outputs: list[dict[str, Any]], pre
             bring.tree(f"earlier output {name}", ref, to)
 
 
-def _base(python: str) -> dict[str, str]:
+def _base(python: str, folder: Path) -> dict[str, str]:
     """Variables of a clean process with the environment's programs first."""
     kept = {key: os.environ[key] for key in INHERITED if key in os.environ}
-    bin_folder = str(Path(python).parent)
-    path = os.environ.get("PATH", os.defpath)
     own = str(Path(sys.executable).parent)
-    rest = [entry for entry in path.split(os.pathsep) if entry and entry != own]
+    rest = [entry for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if entry and entry != own]
     return {
         "LANG": "C.UTF-8",
         **kept,
-        "PATH": os.pathsep.join([bin_folder, *rest]),
-        "VIRTUAL_ENV": str(Path(bin_folder).parent),
+        "PATH": os.pathsep.join([str(folder / "venv" / "bin"), str(Path(python).parent), *rest]),
+        "VIRTUAL_ENV": str(folder / "venv"),
         "PYTHONUNBUFFERED": "1",
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
     }
+
+
+def _rendezvous(order: JobOrder) -> dict[str, str]:
+    """A free port where the processes of a group find each other."""
+    if not process_variables(order):
+        return {}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return {"MASTER_PORT": str(probe.getsockname()[1])}
 
 
 def _safe(name: str) -> str:
