@@ -81,6 +81,8 @@ WRITER = """
 import sys
 from ferryml.store.database import SqlStore
 store = SqlStore(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
 for number in range(int(sys.argv[3])):
     with store.begin() as tx:
         tx.put_wish("onprem", f"{sys.argv[2]}.{number}", {"n": number})
@@ -88,13 +90,41 @@ for number in range(int(sys.argv[3])):
 
 
 def test_a_reader_never_skips_a_wish_of_other_processes(store_url, store):
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, store_url, str(writer), str(EACH)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for writer in range(2)
+    ]
+    assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * 2
     with Reader(new_wishes(store, "onprem")) as reader:
-        writers = [
-            subprocess.Popen([sys.executable, "-c", WRITER, store_url, str(writer), str(EACH)]) for writer in range(2)
-        ]
-        assert [writer.wait(60) for writer in writers] == [0, 0]
+        for writer in writers:
+            writer.stdin.write("\n")
+            writer.stdin.flush()
+        for writer in writers:
+            writer.communicate(timeout=60)
+    assert [writer.returncode for writer in writers] == [0, 0]
     assert [cursor for cursor, _ in reader.seen] == list(range(1, 2 * EACH + 1))
     assert len({uid for _, uid in reader.seen}) == 2 * EACH
+
+
+def test_an_event_waits_for_those_with_lower_numbers(store):
+    def write_another():
+        with store.begin() as tx:
+            tx.event("vision", "second", "b", {})
+
+    other = threading.Thread(target=write_another)
+    with store.begin() as tx:
+        tx.event("vision", "first", "a", {})
+        assert len(tx.events("vision")) == 1
+        other.start()
+        other.join(0.3)
+        assert new_events(store)(0) == []
+    other.join(20)
+    assert [subject for _, subject in new_events(store)(0)] == ["a", "b"]
 
 
 def test_one_holder_gets_a_contended_lease(store_url, store):
