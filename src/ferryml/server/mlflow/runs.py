@@ -72,6 +72,21 @@ class MlflowTracking:
         with self._in(workspace):
             return dict(self._host.tracking.get_run(run_id).data.params)
 
+    def artifacts(self, workspace: str, run_id: str, path: str) -> str:
+        """MLflow 3 keeps a logged model beside its run, under an id of its own; `runs:/RUN/NAME` still means it."""
+        with self._in(workspace):
+            run = self._run(run_id)
+            if run is None:
+                raise NotFound("NotFound", f"There is no run {run_id[:80]} in workspace {workspace}.")
+            own = _joined(models.source_path(workspace, run.info.artifact_uri), path)
+            if self._host.tree.below(workspace, own):
+                return own
+            name, _, inside_it = path.partition("/")
+            for model in self._host.tracking.search_logged_models([run.info.experiment_id], max_results=1000):
+                if model.source_run_id == run_id and model.name == name:
+                    return _joined(models.source_path(workspace, model.artifact_location), inside_it)
+            return own
+
     def register_model(self, workspace: str, name: str, version: str, source: str, run_id: str) -> None:
         wanted = ModelVersion(
             workspace=workspace, name=name, version=version, source=source, run_id=run_id, created_ms=self._now_ms()
@@ -140,6 +155,10 @@ class MlflowTracking:
 
     def _now_ms(self) -> int:
         return int(self._now().timestamp() * 1000)
+
+
+def _joined(folder: str, path: str) -> str:
+    return f"{folder}/{path}".strip("/")
 
 
 def run_id_of(workspace: str, job: str) -> str:
