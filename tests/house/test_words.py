@@ -45,6 +45,13 @@ def test_relative_links_of_documents_lead_somewhere():
     assert not broken, "\n".join(broken)
 
 
+def test_the_architecture_names_files_that_exist():
+    named = re.findall(r"`([\w/]+\.py)`", (ROOT / "docs/architecture.md").read_text())
+    assert len(named) > 20
+    missing = [name for name in named if not (ROOT / "src/ferryml" / name).exists()]
+    assert not missing, missing
+
+
 def test_no_secret_or_big_file_is_tracked():
     big = [f"{place(p)}: {p.stat().st_size} bytes" for p in tracked() if p.stat().st_size > 1_000_000]
     keys = [
