@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from threading import Lock
 
 from ferryml.control import artifacts, grants
@@ -81,6 +82,14 @@ def mlflow(deps: Deps, site: str, grant: str, call: MlflowCall, body: bytes) -> 
         _check(claims, call)
     job = claims.name if claims.kind == "Job" else ""
     return deps.tracking.call(claims.workspace, call.method, call.path, call.content_type, body, job)
+
+
+def mlflow_file(deps: Deps, site: str, grant: str, path: str) -> tuple[int, Iterator[bytes]]:
+    """Size and content of one of MLflow's files, which may be too large to hold."""
+    claims = grants.verified(deps, grant, site)
+    if "mlflow" not in claims.writes:
+        raise Forbidden("BadGrant", f"the grant of {claims.uid} does not open MLflow")
+    return deps.tracking.open_file(claims.workspace, path)
 
 
 def _check(claims: Grant, call: MlflowCall) -> None:

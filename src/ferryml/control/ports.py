@@ -245,6 +245,9 @@ class Tracking(Protocol):
         """Replays one journalled MLflow call as that workspace; returns (HTTP status, body). With `job` (its name) the
         call may write to that job's runs only. A runs/create whose tags hold `ferry.provisional` makes one run."""
 
+    def open_file(self, workspace: str, path: str) -> tuple[int, Iterator[bytes]]:
+        """Size and content of `GET api/2.0/mlflow-artifacts/artifacts/PATH`. Raises NotFound, Refused(PathEscapes)."""
+
 
 class Keys(Protocol):
     """Signing and sealing. The private halves never leave the implementation."""

@@ -47,15 +47,20 @@ class Files:
         return JSONResponse({"files": files})
 
     def download(self, caller: Caller, path: str, wanted: str | None) -> Response:
-        file = self._tree.find(caller.workspace, scoped(caller.workspace, path))
-        if file is None:
-            raise NotFound("NotFound", f"No such artifact: {path}")
+        file = self.found(caller.workspace, path)
         start, end = _span(wanted, file.size)
         headers = _headers(file) | {"Content-Length": str(end - start)}
         if (start, end) == (0, file.size):
             return StreamingResponse(self._tree.read(file), 200, headers)
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
         return StreamingResponse(self._tree.read(file, start, end), 206, headers)
+
+    def found(self, workspace: str, path: str) -> TreeFile:
+        """Raises NotFound; folders are not files."""
+        file = self._tree.find(workspace, scoped(workspace, path))
+        if file is None:
+            raise NotFound("NotFound", f"No such artifact: {path}")
+        return file
 
     def upload(self, caller: Caller, path: str, chunks: Iterator[bytes]) -> Response:
         inner = self.writable(caller, path)

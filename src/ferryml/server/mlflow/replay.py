@@ -1,6 +1,7 @@
 """Applies MLflow calls that a site's gateway journalled while it was offline; twice changes nothing."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -50,13 +51,8 @@ class Replay:
     def _apply(self, caller: Caller, request: Request) -> tuple[int, bytes]:
         route = self._door.route(request.method, request.path)
         if route.rule.startswith(PREFIX):
-            path = str(route.arguments.get("artifact_path", ""))
             self._door.admit(caller, route, replace(request, body=b""))
-            if request.method == "PUT":
-                self._files.upload(caller, path, iter([request.body]))
-            elif request.method == "DELETE":
-                self._files.delete(caller, path)
-            return 200, b"{}"
+            return 200, self._file(caller, request, str(route.arguments.get("artifact_path", "")))
         provisional = ""
         if route.rule == _CREATE_RUN:
             request, provisional = _without_provisional(request)
@@ -71,6 +67,22 @@ class Replay:
                 request = _with_provisional(request, provisional)
         answer, body = call_whole(self._host.flask, request)
         return answer.status, body
+
+    def open_file(self, workspace: str, path: str) -> tuple[int, Iterator[bytes]]:
+        """Size and content of one artifact. Raises NotFound, Refused (PathEscapes)."""
+        file = self._files.found(workspace, path)
+        return file.size, self._host.tree.read(file)
+
+    def _file(self, caller: Caller, request: Request, path: str) -> bytes:
+        if request.method == "PUT":
+            self._files.upload(caller, path, iter([request.body]))
+            return b"{}"
+        if request.method == "DELETE":
+            self._files.delete(caller, path)
+            return b"{}"
+        if not path:
+            return bytes(self._files.list(caller, request.query).body)
+        return b"".join(self.open_file(caller.workspace, path)[1])
 
     def _run_of(self, workspace: str, provisional: str) -> str | None:
         query: Any = (

@@ -107,6 +107,10 @@ class MlflowTracking:
         with translated():
             return self._replay.call(caller, journalled(method, path, content_type, body))
 
+    def open_file(self, workspace: str, path: str) -> tuple[int, Iterator[bytes]]:
+        """Size and content of `GET api/2.0/mlflow-artifacts/artifacts/PATH`, for answers too large to hold."""
+        return self._replay.open_file(workspace, path)
+
     @contextmanager
     def _in(self, workspace: str) -> Iterator[None]:
         with translated():

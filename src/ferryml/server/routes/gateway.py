@@ -6,6 +6,7 @@ import base64
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ferryml.control import artifacts, gateway, journal
@@ -79,6 +80,10 @@ def take(deps: Hands, site: GatewaySite, entries: Journal) -> JournalAnswer:
 
 def mlflow(request: Request, deps: Hands, site: GatewaySite, path: str, x_ferry_grant: Grant, data: Raw) -> Response:
     """One MLflow call of a job, passed through while the link is up."""
+    _, file, artifact = path.partition("mlflow-artifacts/artifacts/")
+    if request.method == "GET" and file:
+        size, chunks = gateway.mlflow_file(deps, site, x_ferry_grant, artifact)
+        return StreamingResponse(chunks, 200, {"Content-Length": str(size)}, "application/octet-stream")
     query = request.url.query
     call = MlflowCall(
         method=request.method, path=path + (f"?{query}" if query else ""), body=base64.b64encode(data).decode(),
