@@ -44,7 +44,10 @@ class Routes:
 
 def serving_environment(order: EnvironmentOrder, flavor: str) -> EnvironmentOrder:
     """The environment with the inference server in it, where the revision is served by one."""
-    return with_packages(order, (SERVER,)) if flavor in ("script", "mlflow") else order
+    if flavor not in ("script", "mlflow"):
+        return order
+    # a lock that was made without the server does not hold for what is installed here
+    return with_packages(order.model_copy(update={"lock": ""}), (SERVER,))
 
 
 def mlflow_environment(files: Mapping[str, str], conda: Mapping[str, Any] | None) -> EnvironmentOrder:

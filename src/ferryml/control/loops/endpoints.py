@@ -1,0 +1,63 @@
+"""Time passing over endpoints: operations that ran out of it, and old revisions whose keeping ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ferryml.control.context import Deps, Turn, changed
+from ferryml.control.endpoint_reports import close
+from ferryml.control.ports import Row
+from ferryml.control.serving_wishes import DELETING, DROPPED, FAILED, PREVIOUS, late, send
+from ferryml.domain.statuses import RolloutStatus
+
+WAITING = ("", "pending", "preparing")
+
+
+def tick(deps: Deps) -> int:
+    """How many endpoints changed."""
+    with deps.store.read() as tx:
+        now = tx.now().timestamp()
+        busy = [row for row in tx.find("endpoint", limit=10_000) if _late(tx, row)]
+        kept = tx.find("revision", phases=(PREVIOUS,), limit=deps.settings.loop_batch)
+    over = [row for row in kept if float(row.status.get("retire_at") or 0) <= now]
+    done = sum(changed(deps, lambda turn, row=row: _expire(deps, turn, row)) for row in busy)  # type: ignore[misc]
+    return done + sum(changed(deps, lambda turn, row=row: _retire(deps, turn, row)) for row in over)  # type: ignore[misc]
+
+
+def _late(tx: Any, row: Row) -> bool:
+    operation = row.status.get("operation")
+    if not operation or row.phase == DELETING or not late(tx, operation):
+        return False
+    state = str((row.status.get("rollout_status") or {}).get("state", ""))
+    return not row.status.get("rollout") or state in WAITING
+
+
+def _expire(deps: Deps, turn: Turn, row: Row) -> int:
+    current = turn.tx.get("endpoint", row.workspace, row.name)
+    if current is None or not _late(turn.tx, current):
+        return 0
+    operation: dict[str, Any] = current.status["operation"]
+    reason = f"site {current.status['site']} did not finish it within 20 minutes"
+    if current.status.get("rollout"):
+        ended = RolloutStatus(
+            rollout=current.status["rollout"]["rollout"], state="failed", since=turn.tx.now(), reason=reason
+        )
+        close(deps, turn, current, ended, None)
+        return 1
+    kept = {**current.status, "operation": None, "reason": reason, "code": "ResourceNotReady"}
+    turn.tx.update(current.model_copy(update={"phase": FAILED, "status": kept}))
+    turn.event(current.workspace, f"endpoint.{operation['kind']}-failed", f"endpoint:{row.name}", {"reason": reason})
+    return 1
+
+
+def _retire(deps: Deps, turn: Turn, row: Row) -> int:
+    current = turn.tx.get("revision", row.workspace, row.name)
+    endpoint = turn.tx.get("endpoint", row.workspace, row.parent.partition("/")[0])
+    if current is None or current.phase != PREVIOUS:
+        return 0
+    if endpoint is not None and (endpoint.status.get("rollout") or {}).get("candidate") == row.name:
+        return 0
+    turn.tx.update(current.model_copy(update={"phase": DROPPED}))
+    if endpoint is not None and endpoint.phase != DELETING:
+        send(deps, turn, endpoint)
+    return 1
