@@ -167,14 +167,18 @@ def test_an_existing_database_is_replaced_only_when_said(made, target):
     kept.close()
 
 
-def test_a_database_in_use_is_not_replaced(made, target):
+def test_a_server_in_use_is_not_touched(made, target, tmp_path):
     state, _ = made
     store = open_store(state.databases["ferry"])
     with store.read() as tx:
         before = tx.epoch()
+    state.files["key"].write_bytes(b"newer key")
+    mlflow = (tmp_path / "old" / "mlflow.db").stat().st_ino
     with pytest.raises(Conflict) as caught:
         restore(state, target, "epoch-2", replace=True)
     assert caught.value.code == "AlreadyRunning"
+    assert state.files["key"].read_bytes() == b"newer key"
+    assert (tmp_path / "old" / "mlflow.db").stat().st_ino == mlflow
     with store.read() as tx:
         assert tx.epoch() == before
     store.close()

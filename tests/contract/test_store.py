@@ -315,6 +315,21 @@ def test_audit_and_events_are_kept_in_order_per_workspace(store):
         assert tx.events("vision", subject="b") == [second]
 
 
+def test_old_audit_rows_can_be_forgotten(store_url, store):
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    timed = SqlStore(store_url, clock=lambda: now)
+    for day in range(3):
+        now = datetime(2030, 1, 1 + day, tzinfo=UTC)
+        with timed.begin() as tx:
+            tx.audit("ada", "vision", "job.create", f"day {day}", {})
+            tx.event("vision", "created", f"day {day}", {})
+    with timed.begin() as tx:
+        assert tx.forget_audits(datetime(2030, 1, 2, 12, tzinfo=UTC)) == 2
+        assert [entry.subject for entry in tx.audits("vision")] == ["day 2"]
+        assert len(tx.events("vision")) == 3
+    timed.close()
+
+
 def test_edges_are_linked_once_and_found_from_both_ends(store):
     edge = Edge(workspace="vision", source="data:digits:1", relation="input", target="job:fox")
     onward = Edge(workspace="vision", source="job:fox", relation="output", target="model:m:1")

@@ -85,6 +85,8 @@ def restore(state: State, source: Path, epoch: str, replace: bool = False) -> Ma
         _fits(state, manifest)
         if not replace:
             _refuse_existing(state)
+        for url in state.databases.values():
+            dumps.refuse_in_use(url)
         _load_blobs(state, archive, manifest)
         for name, path in state.files.items():
             _load_file(archive, f"files/{name}", path)

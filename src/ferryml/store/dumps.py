@@ -69,6 +69,13 @@ def load(url: str, source: Path) -> None:
     move_into_place(source, file)
 
 
+def refuse_in_use(url: str) -> None:
+    """Raises Conflict(AlreadyRunning) for an SQLite database that somebody has open; PostgreSQL looks after itself."""
+    file = sqlite_file(url)
+    if file is not None and file.exists():
+        settle(file)
+
+
 def settle(file: Path) -> None:
     """Folds SQLite's side files into the database, which works only if nobody has it open."""
     with closing(sqlite3.connect(file, timeout=1)) as connection:

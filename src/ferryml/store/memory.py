@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Table, or_, select, text
+from sqlalchemy import Connection, Table, delete, or_, select, text
 
 from ferryml.control.ports import Edge, Entry, Json
 from ferryml.store.session import Clock, Session, canonical, from_micros, to_micros
@@ -29,6 +29,9 @@ class Memory(Session):
 
     def audits(self, workspace: str, after: int = 0, limit: int = 100) -> list[Entry]:
         return self._entries(audit, workspace, after, limit)
+
+    def forget_audits(self, before: datetime) -> int:
+        return self.connection.execute(delete(audit).where(audit.c.at < to_micros(before))).rowcount
 
     def events(self, workspace: str, after: int = 0, limit: int = 100, subject: str | None = None) -> list[Entry]:
         return self._entries(events, workspace, after, limit, subject)
