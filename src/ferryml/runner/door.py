@@ -140,6 +140,9 @@ class Door:
         headers = {"Range": f"bytes={taken.size}-"} if taken.size else {}
         line = self._open("GET", path, b"", headers)
         answer = line.getresponse()
+        if answer.status == 416 and taken.size:
+            answer.read(ANSWER_LIMIT)
+            return b""
         if answer.status not in (200, 206):
             _judge(answer.status, answer.read(ANSWER_LIMIT))
         if answer.status == 200 and taken.size:

@@ -184,7 +184,8 @@ class Runner:
         outputs = Outputs(door, [self._folder, *plan["roots"]], self._say_quietly)
         try:
             trees = {item["name"]: outputs.hand_over(item, self._folder) for item in plan["outputs"]}
-            body = {"exit_code": self._state.exit_code, "outputs": {k: v for k, v in trees.items() if v is not None}}
+            counts = {name: {"files": len(tree["entries"])} for name, tree in trees.items() if tree is not None}
+            body = {"exit_code": self._state.exit_code, "outputs": counts}
             answer = door.post_json("/v1/complete", body)
         except (Rejected, GaveUp, OSError) as error:
             code = "DiskFull" if isinstance(error, OSError) and error.errno == NO_SPACE else "UploadFailed"

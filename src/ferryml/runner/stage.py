@@ -41,6 +41,8 @@ def stage(plan: dict[str, Any], folder: str, door: Door, say: Callable[[str], No
         elif item["kind"] == "file":
             os.makedirs(os.path.dirname(target), exist_ok=True)
             _blob(door, item["digest"], target, False, item["read_only"])
+        elif item.get("single"):
+            _only_file(door, item, target, say)
         else:
             _tree(door, item, target, say)
 
@@ -81,6 +83,17 @@ def _tree(door: Door, item: dict[str, Any], target: str, say: Callable[[str], No
         else:
             _blob(door, entry["digest"], path, entry["executable"], item["read_only"])
             here[entry["digest"]] = path
+
+
+def _only_file(door: Door, item: dict[str, Any], target: str, say: Callable[[str], None]) -> None:
+    """A `uri_file` that was an output is a folder of one file; the program was promised the file's path."""
+    aside = target + ".folder"
+    _tree(door, item, aside, say)
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(aside) for name in names]
+    if len(found) != 1:
+        raise Rejected(409, "BadValue", f"{item['what']} is of type uri_file and holds {len(found)} files")
+    os.replace(found[0], target)
+    shutil.rmtree(aside)
 
 
 def _web(item: dict[str, Any], target: str, door: Door) -> None:

@@ -366,3 +366,13 @@ def test_a_web_address_that_does_not_answer_is_named_without_its_secret(launch, 
     assert seen.code == "StagingFailed"
     assert "/gone.csv answers 403" in seen.message
     assert "secret" not in seen.message
+
+
+def test_a_file_that_was_an_output_is_a_file_again(launch, ended, door, orders):
+    one = door.tree({"deep/data.csv": b"1,2"})
+    launch("cat ${{inputs.x}}", inputs={"x": orders.Input(type="uri_file", tree=one)})
+    assert ended().exit_code == 0
+    assert door.logs["user_logs/std_log.txt"] == b"1,2"
+    two = door.tree({"a": b"1", "b": b"2"})
+    launch("true", uid="job.ws.two", inputs={"x": orders.Input(type="uri_file", tree=two)})
+    assert "holds 2 files" in ended("job.ws.two").message

@@ -81,6 +81,7 @@ class LocalJobs:
                 self._write(launch, folder)
             elif self._phase(folder) != "new":
                 return
+            _write_private(folder / "token", launch.token)
             self._spawn(launch.uid, launch.attempt, folder)
 
     def observe(self, uid: str, attempt: int) -> JobSeen:
@@ -193,7 +194,6 @@ class LocalJobs:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.parent.chmod(0o700)
             (folder.parent / "uid").write_text(launch.uid, encoding="utf-8")
-            _write_private(folder / "token", launch.token)
             _write_json(folder / "job.json", plan)
         except OSError as error:
             if error.errno == NO_SPACE:

@@ -38,10 +38,9 @@ class _Bring:
     folders: list[str] = field(default_factory=lambda: ["inputs", "outputs"])
     roots: list[str] = field(default_factory=list)
 
-    def tree(self, what: str, ref: TreeRef, to: str, read_only: bool = False) -> None:
-        self.fetch.append(
-            {"what": what, "kind": ref.kind, "digest": ref.digest, "to": to, "read_only": read_only}
-        )  # fmt: skip
+    def tree(self, what: str, ref: TreeRef, to: str, read_only: bool = False, single: bool = False) -> None:
+        item = {"what": what, "kind": ref.kind, "digest": ref.digest, "to": to}
+        self.fetch.append({**item, "read_only": read_only, "single": single})
 
     def web(self, what: str, order: InputOrder, to: str, read_only: bool) -> None:
         uri = order.uri or ""
@@ -131,9 +130,10 @@ def _input(name: str, order: InputOrder, folder: Path, bring: _Bring) -> str:
     if order.tree is None:
         raise Refused("StagingFailed", f"{what} has no content")
     to = f"inputs/{_safe(name)}"
-    if order.tree.kind == "file":
+    single = order.type == "uri_file"
+    if order.tree.kind == "file" or single:
         to = f"{to}/{_file_name(order.tree.name, name)}"
-    bring.tree(what, order.tree, to, read_only)
+    bring.tree(what, order.tree, to, read_only, single)
     return str(folder / to)
 
 
