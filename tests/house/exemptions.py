@@ -24,7 +24,7 @@ EXEMPTIONS: dict[str, dict[str, str]] = {
         "src/ferryml/store/rows.py": "2026-11-22: tests/contract/test_store.py runs it on every database",
         "src/ferryml/store/link.py": "2026-11-22: tests/contract/test_store_link.py runs it on every database",
         "src/ferryml/store/content.py": "2026-11-22: tests/contract/test_store.py runs it on every database",
-        "src/ferryml/store/memory.py": "2026-11-22: tests/contract/test_store.py runs it on every database",
+        "src/ferryml/store/memory.py": "2026-11-22: tests/contract/test_store_memory.py runs it on every database",
         "src/ferryml/store/blobs.py": "2026-11-22: tests/contract/test_blobs.py runs it on every artifact store",
         "src/ferryml/store/backup.py": "2026-11-22: tests/contract/test_backup.py runs it on every database",
         "src/ferryml/store/migrations/*": "2026-11-22: run by every test that opens a store",
