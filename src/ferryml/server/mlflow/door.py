@@ -137,4 +137,6 @@ def _inflate(body: bytes, encoding: str, limit: int) -> bytes:
         raise Refused("BadRequest", f"The body is not {encoding}.", "Send it plain or with gzip.") from error
     if len(plain) > limit:
         raise TooLarge("UploadTooLarge", f"A request may have at most {limit} bytes.")
+    if not engine.eof:
+        raise Refused("BadRequest", f"The body is not the whole of a {encoding} stream.", "Send it again.")
     return plain
