@@ -18,10 +18,10 @@ from ferryml.bootstrap import state
 from ferryml.bootstrap.dice import SystemDice
 from ferryml.bootstrap.keys import FileKeys, write_secret
 from ferryml.bootstrap.loops import Loop, Loops
-from ferryml.control import job_reports, tokens, workspaces
+from ferryml.control import endpoint_reports, feedback, job_reports, tokens, workspaces
 from ferryml.control.context import SYSTEM, Deps
-from ferryml.control.loops import dispatch, expiry, models, offline, settle
-from ferryml.control.report_hooks import Hook, gone
+from ferryml.control.loops import dispatch, endpoints, expiry, models, offline, settle
+from ferryml.control.report_hooks import Hook
 from ferryml.domain.access import EVERYWHERE
 from ferryml.domain.errors import Refused, Unauthenticated, Unavailable
 from ferryml.server.app import make_app
@@ -37,13 +37,16 @@ log = logging.getLogger(__name__)
 DEFAULT_WORKSPACE = "default"
 START_S = 30.0
 
-HOOKS: dict[str, Hook] = {"Job": job_reports.hook, "Gone": gone}
+HOOKS: dict[str, Hook] = {
+    "Job": job_reports.hook, "Endpoint": endpoint_reports.hook, "Feedback": feedback.hook, "Gone": endpoint_reports.gone,
+}  # fmt: skip
 """Kind of report -> what takes it up."""
 
 LOOPS: tuple[Loop, ...] = (
     Loop("dispatch", dispatch.tick),
     Loop("settle", partial(settle.tick, hooks=HOOKS)),
     Loop("offline", offline.tick, every_s=2.0),
+    Loop("endpoints", endpoints.tick, every_s=2.0),
     Loop("models", models.tick, rest_s=0.5),
     Loop("expiry", expiry.tick, every_s=600.0),
 )

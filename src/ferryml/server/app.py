@@ -20,6 +20,7 @@ from ferryml.server.routes import (
     artifacts,
     assets,
     computes,
+    endpoints,
     gateway,
     jobs,
     memory,
@@ -31,7 +32,7 @@ from ferryml.server.routes import (
 
 ROUTERS: tuple[APIRouter, ...] = (
     meta.open_router, meta.router, workspaces.router, tokens.router, sites.router, computes.router, assets.router,
-    jobs.router, artifacts.router, memory.router, memory.server_wide,
+    jobs.router, endpoints.router, artifacts.router, memory.router, memory.server_wide,
 )  # fmt: skip
 """Below /api/v1; a noun of its own adds its router here."""
 
