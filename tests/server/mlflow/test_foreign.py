@@ -31,8 +31,5 @@ def test_each_code_has_its_branch(code, ours):
 
 def test_our_own_errors_come_out_of_mlflows_wrapping():
     with pytest.raises(Conflict) as refusal, translated():
-        try:
-            raise Conflict("AlreadyExists", "mine")
-        except Conflict as error:
-            raise MlflowException(str(error), error_code=codes.INTERNAL_ERROR) from error
+        raise MlflowException("wrapped", error_code=codes.INTERNAL_ERROR) from Conflict("AlreadyExists", "mine")
     assert refusal.value.message == "mine"
