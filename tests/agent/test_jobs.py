@@ -1,0 +1,152 @@
+"""The job half of the operator, against a machine that does what it is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from ferryml.agent.jobs import ENVIRONMENT_LOG, JobOperator, JobRules, track_of
+from ferryml.domain.lifecycle import Rules
+from ferryml.domain.link import Wish
+from ferryml.domain.orders import JobOrder
+from ferryml.domain.seen import EnvSeen, JobSeen, StoredStatus
+from ferryml.domain.statuses import GoneStatus, JobStatus
+from site_play import T0, PlayGateway, PlayMachine, a_job, a_wish
+
+
+class Desk:
+    """One job's turns, with the ledger's row kept by hand."""
+
+    def __init__(self, order: JobOrder | None = None, no_room: str = "", **rules: Any) -> None:
+        self.machine = PlayMachine()
+        self.gateway = PlayGateway(self.machine)
+        made = JobRules(lifecycle=Rules(backoff_min_s=1), **rules)
+        self.operator = JobOperator(self.machine, self.gateway, made, lambda: no_room)
+        self.wish = a_wish(order or a_job())
+        self.stored: StoredStatus | None = None
+        self.now = T0
+
+    def turn(self, after: float = 1, wish: Wish | None = None) -> str:
+        self.wish = wish or self.wish
+        self.now += timedelta(seconds=after)
+        self.operator.begin_turn()
+        turn = self.operator.turn(self.wish, self.stored, self.now)
+        if turn is not None:
+            self.stored = StoredStatus(
+                uid=self.wish.uid, generation=self.wish.generation, attempt=turn.attempt, version=1, acknowledged=1,
+                status=turn.status, memory=turn.memory, at=self.now,
+            )  # fmt: skip
+        status = self.stored.status if self.stored else None
+        return status.phase if isinstance(status, JobStatus) else "Gone" if isinstance(status, GoneStatus) else ""
+
+    @property
+    def status(self) -> JobStatus:
+        assert self.stored is not None
+        assert isinstance(self.stored.status, JobStatus)
+        return self.stored.status
+
+
+def test_a_job_runs_to_its_end() -> None:
+    desk = Desk()
+    assert [desk.turn(), desk.turn(), desk.turn()] == ["Preparing", "Starting", "Running"]
+    desk.machine.ends("job.w.j")
+    assert desk.turn() == "Completed"
+    assert desk.gateway.admitted == [("job.w.j", 1)]
+    assert desk.gateway.dismissed == ["job.w.j"]
+
+
+def test_the_launch_has_what_the_runner_needs() -> None:
+    desk = Desk()
+    desk.turn(), desk.turn()
+    launch = desk.machine.launches[0]
+    assert (launch.gateway_url, launch.env_key, launch.previous_outputs) == (desk.gateway.url, "e1", {})
+    assert launch.token.startswith("token-job.w.j-1")
+
+
+def test_a_retry_gets_the_outputs_so_far() -> None:
+    desk = Desk()
+    desk.turn(), desk.turn(), desk.turn()
+    desk.machine.loses("job.w.j")
+    assert [desk.turn(), desk.turn(2)] == ["Queued", "Starting"]
+    again = desk.machine.launches[1]
+    assert (again.attempt, again.log_prefix) == (2, "retry-001/")
+    assert again.previous_outputs["checkpoints"].digest.endswith("1")
+
+
+def test_a_forged_grant_fails_the_job_and_starts_nothing() -> None:
+    desk = Desk()
+    desk.gateway.forged.add("grant-1")
+    assert desk.turn() == "Failed"
+    assert desk.status.code == "BadGrant"
+    assert desk.machine.launches == []
+
+
+def test_no_more_jobs_than_allowed() -> None:
+    desk = Desk(max_parallel=1)
+    desk.machine.attempts["job.w.other", 1] = JobSeen(state="running")
+    desk.machine.environments["e1"] = EnvSeen(state="ready")
+    assert desk.turn() == "Queued"
+    assert "1 of at most 1" in desk.status.reason
+    desk.machine.ends("job.w.other")
+    assert desk.turn() == "Starting"
+
+
+def test_no_room_on_the_disk_is_said() -> None:
+    desk = Desk(no_room="less than 5 bytes are free")
+    desk.machine.environments["e1"] = EnvSeen(state="ready")
+    assert desk.turn() == "Queued"
+    assert desk.status.reason == "less than 5 bytes are free"
+
+
+def test_a_failed_environment_is_in_the_log_too() -> None:
+    desk = Desk()
+    desk.turn()
+    desk.machine.environments["e1"] = EnvSeen(state="failed", code="EnvironmentFailed", message="no such package: nmpy")
+    assert desk.turn() == "Failed"
+    assert b"nmpy" in desk.gateway.logs["job.w.j", ENVIRONMENT_LOG]
+
+
+def test_a_finished_job_is_left_alone_then_cleaned_once() -> None:
+    desk = Desk(keep_finished_s=60)
+    desk.turn(), desk.turn()
+    desk.machine.ends("job.w.j")
+    desk.turn()
+    stored = desk.stored
+    assert desk.turn() == "Completed"
+    assert desk.stored is stored
+    assert not desk.operator.active(desk.wish, desk.stored)
+    desk.turn(100), desk.turn(100)
+    assert desk.machine.cleaned == ["job.w.j"]
+
+
+def test_what_the_server_has_not_heard_of_is_not_cleaned() -> None:
+    desk = Desk(keep_finished_s=0)
+    desk.turn(), desk.turn()
+    desk.machine.ends("job.w.j")
+    desk.turn()
+    assert desk.stored is not None
+    desk.stored = desk.stored.model_copy(update={"acknowledged": 0})
+    desk.turn()
+    assert desk.machine.cleaned == []
+
+
+def test_a_tombstone_ends_cleans_and_says_gone() -> None:
+    desk = Desk()
+    desk.turn(), desk.turn(), desk.turn()
+    gone = a_wish(None, generation=2, cursor=2)
+    assert desk.turn(wish=gone) == "Running"
+    assert desk.machine.killed == [("job.w.j", 1)]
+    assert desk.turn() == "Gone"
+    assert desk.machine.attempts == {}
+    assert desk.stored is not None
+    assert track_of(desk.stored).launched
+
+
+def test_a_finished_job_that_is_wished_again_says_its_end_and_does_not_run() -> None:
+    desk = Desk()
+    desk.turn(), desk.turn()
+    desk.machine.ends("job.w.j")
+    desk.turn()
+    assert desk.turn(wish=a_wish(None, generation=2, cursor=2)) == "Gone"
+    assert desk.turn(wish=a_wish(a_job(), generation=1, cursor=9)) == "Completed"
+    assert len(desk.machine.launches) == 1

@@ -1,0 +1,175 @@
+"""Pull, push and relist, step by step; tests/contract/test_link_property.py does them in every order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ferryml.agent.sync import BATCH, Sync
+from ferryml.backends.local.ledger import LocalLedger
+from ferryml.domain.errors import Conflict, Refused, Unavailable
+from ferryml.domain.link import Heartbeat, HeartbeatAnswer, Report, ReportsAnswer, Wish, Wishes
+from ferryml.domain.seen import StatusOf, StoredStatus
+from ferryml.domain.statuses import GoneStatus, JobStatus
+from site_play import T0, PlayClock, a_job, a_wish
+
+
+class Server:
+    """As much of a server as the protocol shows."""
+
+    def __init__(self) -> None:
+        self.epoch, self.list, self.page = "e1", [a_wish(a_job())], 100
+        self.told: list[Report] = []
+        self.unknown: set[str] = set()
+        self.pages = 0
+
+    def wishes(self, after: int, epoch: str, wait_s: float) -> Wishes:
+        self.pages += 1
+        if epoch and epoch != self.epoch:
+            return Wishes(epoch=self.epoch, cursor=0, relist=True, server_time=T0)
+        new = [wish for wish in self.list if wish.cursor > after][: self.page]
+        cursor = new[-1].cursor if new else after
+        more = bool(new) and cursor < max(wish.cursor for wish in self.list)
+        return Wishes(epoch=self.epoch, cursor=cursor, wishes=tuple(new), more=more, server_time=T0)
+
+    def report(self, epoch: str, reports: Sequence[Report]) -> ReportsAnswer:
+        self.told += reports
+        accepted = tuple((r.uid, r.attempt, r.version) for r in reports if r.uid not in self.unknown)
+        return ReportsAnswer(epoch=self.epoch, accepted=accepted, unknown=tuple(self.unknown), server_time=T0)
+
+    def heartbeat(self, beat: Heartbeat) -> HeartbeatAnswer:
+        return HeartbeatAnswer(server_time=T0)
+
+
+class Ends:
+    def __init__(self, folder: Path) -> None:
+        self.server, self.ledger = Server(), LocalLedger(folder / "site.db")
+        self.sync = Sync(self.server, self.ledger, PlayClock())
+
+    def decided(self, version: int, status: StatusOf, uid: str = "job.w.j") -> None:
+        self.ledger.put_statuses([StoredStatus(uid=uid, generation=1, version=version, status=status, at=T0)])
+
+
+@pytest.fixture
+def ends(tmp_path: Path) -> Ends:
+    return Ends(tmp_path)
+
+
+RUNNING = JobStatus(phase="Running")
+
+
+def test_pull_takes_what_is_new(ends: Ends) -> None:
+    assert ends.sync.pull(0)
+    assert [wish.uid for wish in ends.ledger.wishes()] == ["job.w.j"]
+    assert (ends.ledger.epoch(), ends.ledger.cursor()) == ("e1", 1)
+    assert not ends.sync.pull(0)
+
+
+def test_an_empty_list_deletes_nothing(ends: Ends) -> None:
+    ends.sync.pull(0)
+    ends.server.list = []
+    ends.sync.pull(0)
+    assert ends.ledger.wish("job.w.j") is not None
+
+
+def test_push_tells_only_what_the_server_lacks(ends: Ends) -> None:
+    ends.sync.pull(0)
+    ends.decided(1, RUNNING)
+    assert ends.sync.push() == 1
+    assert ends.sync.push() == 0
+    ends.decided(2, JobStatus(phase="Completed"))
+    ends.sync.push()
+    assert [report.version for report in ends.server.told] == [1, 2]
+
+
+def test_many_reports_go_in_batches(ends: Ends) -> None:
+    for number in range(BATCH + 1):
+        ends.decided(1, RUNNING, uid=f"job.w.j{number}")
+    assert ends.sync.push() == BATCH + 1
+
+
+def test_a_new_epoch_relists_page_by_page_and_tells_everything_again(ends: Ends) -> None:
+    ends.sync.pull(0)
+    ends.decided(1, RUNNING)
+    ends.sync.push()
+    ends.server.epoch, ends.server.page = "e2", 1
+    ends.server.list = [a_wish(a_job(), cursor=1), a_wish(a_job("k"), uid="job.w.k", cursor=2)]
+    assert ends.sync.pull(0)
+    assert [wish.uid for wish in ends.ledger.wishes()] == ["job.w.j", "job.w.k"]
+    assert ends.sync.push() == 1
+
+
+def test_what_a_restored_server_does_not_know_is_kept_and_told_once(ends: Ends) -> None:
+    ends.sync.pull(0)
+    ends.decided(1, RUNNING)
+    ends.sync.push()
+    ends.server.epoch, ends.server.list, ends.server.unknown = "e2", [], {"job.w.j"}
+    ends.sync.pull(0)
+    told = len(ends.server.told)
+    ends.sync.push()
+    ends.sync.push()
+    stored = ends.ledger.status("job.w.j")
+    assert len(ends.server.told) == told + 1
+    assert stored is not None
+    assert stored.orphaned
+    assert ends.ledger.wish("job.w.j") is not None
+
+
+def test_a_relist_cut_in_the_middle_changes_nothing(ends: Ends) -> None:
+    ends.sync.pull(0)
+    ends.server.epoch, ends.server.page = "e2", 1
+    ends.server.list = [a_wish(a_job("k"), uid="job.w.k", cursor=n, generation=n) for n in (1, 2)]
+    whole = ends.server.wishes
+
+    def cut(after: int, epoch: str, wait_s: float) -> Wishes:
+        if after == 1 and epoch == "e2":
+            raise Unavailable("ServerUnreachable", "cut")
+        return whole(after, epoch, wait_s)
+
+    ends.server.wishes = cut  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        ends.sync.pull(0)
+    assert ends.ledger.epoch() == "e1"
+    assert [wish.uid for wish in ends.ledger.wishes()] == ["job.w.j"]
+
+
+def test_a_server_that_always_asks_to_relist_is_refused(ends: Ends) -> None:
+    answer = Wishes(epoch="e1", cursor=0, relist=True, server_time=T0)
+    ends.server.wishes = lambda after, epoch, wait_s: answer  # type: ignore[method-assign]
+    with pytest.raises(Refused):
+        ends.sync.pull(0)
+
+
+def test_reports_under_an_old_epoch_lead_to_a_relist(ends: Ends) -> None:
+    ends.sync.pull(0)
+    ends.decided(1, RUNNING)
+    ends.server.epoch = "e2"
+
+    def refuse(epoch: str, reports: Sequence[Report]) -> ReportsAnswer:
+        raise Conflict("EpochChanged", "relist")
+
+    ends.server.report = refuse  # type: ignore[method-assign]
+    assert ends.sync.push() == 0
+    assert ends.ledger.epoch() == "e2"
+
+
+def test_gone_jobs_are_remembered_and_gone_endpoints_forgotten(ends: Ends) -> None:
+    ends.server.list = [a_wish(None), a_wish(None, uid="endpoint.w.e", cursor=2)]
+    ends.sync.pull(0)
+    ends.decided(1, GoneStatus())
+    ends.decided(1, GoneStatus(), uid="endpoint.w.e")
+    ends.sync.push()
+    assert ends.ledger.wishes() == []
+    assert [stored.uid for stored in ends.ledger.statuses()] == ["job.w.j"]
+
+
+def test_an_endpoint_made_anew_while_its_end_is_reported_is_not_lost(ends: Ends) -> None:
+    ends.server.list = [a_wish(None, uid="endpoint.w.e")]
+    ends.sync.pull(0)
+    ends.decided(1, GoneStatus(), uid="endpoint.w.e")
+    again = Wish(uid="endpoint.w.e", generation=2, cursor=2, order=a_job(), grant="")
+    ends.ledger.take([again], "e1", 2)
+    ends.sync.push()
+    assert ends.ledger.wish("endpoint.w.e") == again
