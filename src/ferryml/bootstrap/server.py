@@ -20,7 +20,7 @@ from ferryml.bootstrap.keys import FileKeys, write_secret
 from ferryml.bootstrap.loops import Loop, Loops
 from ferryml.control import endpoint_reports, feedback, job_reports, tokens, workspaces
 from ferryml.control.context import SYSTEM, Deps
-from ferryml.control.loops import dispatch, endpoints, expiry, models, offline, settle
+from ferryml.control.loops import automations, dispatch, endpoints, expiry, models, offline, rollouts, settle
 from ferryml.control.report_hooks import Hook
 from ferryml.domain.access import EVERYWHERE
 from ferryml.domain.errors import Refused, Unauthenticated, Unavailable
@@ -38,7 +38,8 @@ DEFAULT_WORKSPACE = "default"
 START_S = 30.0
 
 HOOKS: dict[str, Hook] = {
-    "Job": job_reports.hook, "Endpoint": endpoint_reports.hook, "Feedback": feedback.hook, "Gone": endpoint_reports.gone,
+    "Job": job_reports.hook, "Endpoint": endpoint_reports.hook, "Feedback": feedback.hook,
+    "Gone": endpoint_reports.gone,
 }  # fmt: skip
 """Kind of report -> what takes it up."""
 
@@ -47,6 +48,8 @@ LOOPS: tuple[Loop, ...] = (
     Loop("settle", partial(settle.tick, hooks=HOOKS)),
     Loop("offline", offline.tick, every_s=2.0),
     Loop("endpoints", endpoints.tick, every_s=2.0),
+    Loop("rollouts", rollouts.tick),
+    Loop("automations", automations.tick),
     Loop("models", models.tick, rest_s=0.5),
     Loop("expiry", expiry.tick, every_s=600.0),
 )

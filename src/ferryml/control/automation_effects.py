@@ -43,11 +43,8 @@ def apply(deps: Deps, row: Row, spec: Automation, run: Run, effect: Effect) -> N
     caller = caller_of(row)
     try:
         match effect:
-            case StartJob(step="train", name=name):
-                _start(deps, caller, row, _step(spec, "create_job"), name, {"data": run.trigger.get("data")}, {})
-            case StartJob(step="evaluate", name=name):
-                given = {"candidate": run.candidate, "champion": run.champion}
-                _start(deps, caller, row, _step(spec, "evaluate"), name, {"data": run.trigger.get("data")}, given)
+            case StartJob():
+                _start(deps, caller, row, spec, run, effect)
             case Register(candidate=candidate):
                 _register(deps, caller, row, spec, candidate)
             case StartRollout(name=name):
@@ -72,11 +69,13 @@ def _step(spec: Automation, which: str) -> JobStep:
     return step
 
 
-def _start(
-    deps: Deps, caller: Caller, row: Row, step: JobStep, name: str, trigger: dict[str, Json], given: dict[str, str]
-) -> None:
+def _start(deps: Deps, caller: Caller, row: Row, spec: Automation, run: Run, effect: StartJob) -> None:
+    training = effect.step == "train"
+    step = _step(spec, "create_job" if training else "evaluate")
+    given = {} if training else {"candidate": run.candidate, "champion": run.champion}
     job = _base(deps, row.workspace, step)
-    scope: dict[str, Scalar] = {f"trigger.{key}": str(value) for key, value in trigger.items() if value}
+    data = run.trigger.get("data")
+    scope: dict[str, Scalar] = {"trigger.data": str(data)} if data else {}
     inputs: dict[str, Input | Scalar] = {
         key: value for key, value in step.inputs.items() if not _unpinned(value, scope)
     }
@@ -85,7 +84,7 @@ def _start(
             declared = job.inputs[key]
             kind = declared.type if isinstance(declared, Input) else None
             inputs[key] = Input(type=kind, path=path)
-    changes: dict[str, Json] = {"name": name}
+    changes: dict[str, Json] = {"name": effect.name}
     if step.compute:
         changes["compute"] = step.compute
     if step.experiment_name:

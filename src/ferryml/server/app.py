@@ -19,12 +19,14 @@ from ferryml.server.routes import (
     agent,
     artifacts,
     assets,
+    automations,
     computes,
     endpoints,
     gateway,
     jobs,
     memory,
     meta,
+    rollouts,
     sites,
     tokens,
     workspaces,
@@ -32,7 +34,8 @@ from ferryml.server.routes import (
 
 ROUTERS: tuple[APIRouter, ...] = (
     meta.open_router, meta.router, workspaces.router, tokens.router, sites.router, computes.router, assets.router,
-    jobs.router, endpoints.router, artifacts.router, memory.router, memory.server_wide,
+    jobs.router, endpoints.router, rollouts.router, automations.router, artifacts.router, memory.router,
+    memory.server_wide,
 )  # fmt: skip
 """Below /api/v1; a noun of its own adds its router here."""
 

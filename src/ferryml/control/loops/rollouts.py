@@ -1,0 +1,146 @@
+"""Carries rollouts through their endpoints: begins the next one, copies what sites say, takes back what must be."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+
+from ferryml.control import deployments, rollouts
+from ferryml.control.context import Caller, Deps, Turn, changed
+from ferryml.control.ports import Edge, Json, Row
+from ferryml.control.serving_wishes import command
+from ferryml.control.sites import ONLINE
+from ferryml.domain.access import Role
+from ferryml.domain.errors import Conflict, Refused
+from ferryml.domain.fleet import SiteSeen, decide
+from ferryml.domain.spec.rollout import Rollout
+
+log = logging.getLogger(__name__)
+Told = dict[str, dict[str, Any]]
+"""endpoint -> state, reason, percent, evidence, offline."""
+
+
+def tick(deps: Deps) -> int:
+    """One turn of every rollout that has not ended; how many moved."""
+    with deps.store.read() as tx:
+        rows = tx.find("rollout", phases=rollouts.ACTIVE, archived="any")
+    return sum(_undo(deps, row) if row.phase == "undoing" else _carry(deps, row) for row in rows)
+
+
+def _carry(deps: Deps, row: Row) -> int:
+    spec = rollouts.spec_of(row)
+    told = _told(deps, row, spec)
+    seen = {
+        name: SiteSeen(state=one["state"], reason=one["reason"], offline=one["offline"]) for name, one in told.items()
+    }
+    turn = decide(spec, seen, tuple(row.status["skipped"]))
+    if not row.status.get("paused"):
+        for endpoint in turn.start:
+            told[endpoint] = _start(deps, row, spec, endpoint, told[endpoint])
+    changes: dict[str, Json] = {"endpoints": told, "skipped": list(turn.skipped), "reason": turn.reason}
+    phase: str = turn.state
+    if turn.undo:
+        phase, changes["undo"] = "undoing", list(turn.undo)
+    return _write(deps, row, phase, changes)
+
+
+def _told(deps: Deps, row: Row, spec: Rollout) -> Told:
+    """What is known of each endpoint now; one that was begun is never forgotten."""
+    told: Told = {}
+    with deps.store.read() as tx:
+        for endpoint in spec.endpoint_names:
+            before = row.status["endpoints"].get(endpoint) or {"state": "", "reason": "", "percent": 0, "evidence": []}
+            ended = before["state"] in rollouts.ENDED
+            now = None if ended else rollouts.under(tx, row.workspace, endpoint, row.name)
+            parent = tx.get("endpoint", row.workspace, endpoint)
+            site = tx.get("site", "", str(parent.status["site"])) if parent else None
+            kept = {key: (now or before).get(key) for key in ("state", "reason", "percent", "evidence")}
+            told[endpoint] = {**kept, "offline": site is None or site.phase != ONLINE}
+    return told
+
+
+def _start(deps: Deps, row: Row, spec: Rollout, endpoint: str, told: dict[str, Any]) -> dict[str, Any]:
+    deployment = spec.deployment.model_copy(update={"endpoint_name": endpoint})
+    operation = {"kind": "rollout", "all_traffic": _idle(deps, row, endpoint)}
+    plan = rollouts.plan_of(spec, row.name)
+    try:
+        revision = deployments.roll(deps, caller_of(row), row.workspace, endpoint, deployment, plan, operation)
+    except Conflict as error:
+        return {**told, "reason": error.message}
+    except Refused as error:
+        return {**told, "state": "failed", "reason": error.message}
+    changed(deps, lambda now: _link(now, row, endpoint, deployment.name, revision))
+    return {**told, "state": "pending", "reason": "sent to the site"}
+
+
+def _link(now: Turn, row: Row, endpoint: str, deployment: str, revision: str) -> None:
+    target = f"deployment:{endpoint}/{deployment}:{revision}"
+    now.tx.link(Edge(workspace=row.workspace, source=f"rollout:{row.name}", relation="deployed", target=target))
+
+
+def _idle(deps: Deps, row: Row, endpoint: str) -> bool:
+    """Nothing has traffic yet: the first deployment takes all of it."""
+    with deps.store.read() as tx:
+        parent = tx.get("endpoint", row.workspace, endpoint)
+    return parent is not None and not any((parent.spec.get("traffic") or {}).values())
+
+
+def _undo(deps: Deps, row: Row) -> int:
+    spec = rollouts.spec_of(row)
+    told = _told(deps, row, spec)
+    left = [endpoint for endpoint in row.status["undo"] if not _undone(deps, row, spec, endpoint, told[endpoint])]
+    phase = "undoing" if left else "rolled_back"
+    return _write(deps, row, phase, {"endpoints": told, "undo": left})
+
+
+def _undone(deps: Deps, row: Row, spec: Rollout, endpoint: str, told: dict[str, Any]) -> bool:
+    """Whether the endpoint serves again what it served before; asks for it, as often as needed."""
+    if told["state"] in ("", "rolled_back", "failed"):
+        return True
+    if told["state"] == "promoted":
+        try:
+            deployments.back(deps, caller_of(row), row.workspace, endpoint, spec.deployment.name, deployments.straight)
+        except Conflict:
+            return False
+        except Refused as error:
+            told["reason"] = f"could not be taken back: {error.message}"
+            return True
+        told |= {"state": "rolled_back", "reason": "taken back to what served before"}
+        return True
+    return changed(deps, lambda now: _ask_back(deps, now, row, endpoint))
+
+
+def _ask_back(deps: Deps, now: Turn, row: Row, endpoint: str) -> bool:
+    parent = now.tx.get("endpoint", row.workspace, endpoint)
+    order = (parent.status.get("rollout") or {}) if parent else {}
+    if parent is not None and order.get("rollout") == row.name and order.get("command") != "rollback":
+        command(deps, now, parent, "rollback")
+    return parent is None
+
+
+def _write(deps: Deps, stale: Row, phase: str, changes: dict[str, Json]) -> int:
+    status = {**stale.status, **changes}
+    if status == stale.status and phase == stale.phase:
+        return 0
+    return changed(deps, lambda now: _write_in(now, stale, phase, status))
+
+
+def _write_in(now: Turn, stale: Row, phase: str, status: dict[str, Json]) -> int:
+    row = now.tx.get("rollout", stale.workspace, stale.name)
+    if row is None or row.etag != stale.etag:
+        return 0
+    now.tx.update(row.model_copy(update={"status": status, "phase": phase}))
+    for endpoint, told in status["endpoints"].items():
+        before = (stale.status["endpoints"].get(endpoint) or {}).get("evidence") or []
+        for move in told["evidence"][len(before) :]:
+            now.event(row.workspace, "rollout.moved", f"rollout:{row.name}", {"endpoint": endpoint, **move})
+    if phase != row.phase:
+        now.event(row.workspace, f"rollout.{phase}", f"rollout:{row.name}", {"reason": status["reason"]})
+        now.wake("loops")
+    return 1
+
+
+def caller_of(row: Row) -> Caller:
+    """Who asked for it."""
+    kept = row.status["caller"]
+    return Caller(str(kept["name"]), cast(Role, kept["role"]), str(kept["workspace"]))
