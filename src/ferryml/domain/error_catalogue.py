@@ -26,7 +26,7 @@ Code = Literal[
     "GateRejected", "RolledBack", "NoChampion", "MetricMissing",
     # link and programs
     "StaleAttempt", "EpochChanged", "AgentTooOld", "ServerUnreachable", "ProxyFailed", "TlsFailed", "AlreadyRunning",
-    "NotRunning", "MissingExtra", "DatabaseTooNew", "BackupDamaged", "NotSupported", "LimitExceeded", "BadRequest", "Unavailable", "Internal",
+    "NotRunning", "MissingExtra", "Usage", "DatabaseTooNew", "BackupDamaged", "NotSupported", "LimitExceeded", "BadRequest", "Unavailable", "Internal",
 ]  # fmt: skip
 
 MEANING: dict[Code, tuple[str, str]] = {
@@ -179,6 +179,7 @@ MEANING: dict[Code, tuple[str, str]] = {
     "AlreadyRunning": ("It is running already.", "Use it, or stop it first."),
     "NotRunning": ("Nothing is running here.", "Start it with `ferry up`."),
     "MissingExtra": ("A part of Ferry is not installed.", "Run the command that the message gives."),
+    "Usage": ("The command line could not be read.", "Run the command with --help to see its options."),
     "DatabaseTooNew": ("A newer version of Ferry has changed the database.", "Start that version again, or restore a backup made with this one."),
     "BackupDamaged": ("A backup is incomplete or was changed.", "Use another backup; nothing was restored."),
     "NotSupported": ("This is understood but not supported here.", "The message names what can be done instead."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -30,7 +30,10 @@ class Client:
         url: of the server; None = FERRY_URL, else the current context, else a `.ferry` folder made by `ferry up`.
         token: None = FERRY_TOKEN, else found beside the url.
         workspace: None = FERRY_WORKSPACE, else the context's, else `default`.
+        context: a remembered server (`ferry context list`); None = FERRY_CONTEXT, else the current one.
+        target: address, token and certificates at once, instead of url and token.
         progress: hears (bytes done, bytes in all) while files are sent or fetched.
+        trace: hears a line for each call and its answer.
 
     All methods raise `FerryError` (`Refused`, `Unavailable`, `Defect`) with a code of docs/errors.md and a hint.
     """
@@ -41,13 +44,16 @@ class Client:
         token: str | None = None,
         workspace: str | None = None,
         *,
+        context: str | None = None,
         target: Target | None = None,
         progress: Progress | None = None,
+        trace: Callable[[str], object] | None = None,
     ) -> None:
-        found = locate(dict(os.environ), Path.cwd(), url=url, token=token, workspace=workspace)
+        found = locate(dict(os.environ), Path.cwd(), url=url, token=token, workspace=workspace, context=context)
         self.target = target or found.target
         self.workspace = workspace or found.workspace
         self.progress = progress
+        self._trace = trace
         self._http = httpx.Client(**self.target.options())  # type: ignore[arg-type] # a mapping of httpx's own names
         self.jobs = nouns.Jobs(self)
         self.data = nouns.Assets(self, "datas")
@@ -152,7 +158,9 @@ class Client:
             finally:
                 response.close()
         except httpx.HTTPError as error:
-            raise unreachable(self.target.url, error) from error
+            raise unreachable(call.path if "://" in call.path else self.target.url, error) from error
+        if self._trace is not None:
+            self._trace(f"{call.method} {call.path} -> {response.status_code}")
         if response.is_error:
             raise error_of(response)
         body = b"" if call.save_to is not None else response.content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -128,6 +129,10 @@ class Jobs(Named):
         found: list[Json] = self._run(get(f"{nouns.path(self._workspace, 'jobs', name)}/logs"))
         return found
 
+    def log(self, name: str, path: str, write: Write) -> None:
+        """Copy one log file to `write(bytes)`, as far as it goes."""
+        self._run(flows.print_log(self._workspace, name, path, write))
+
 
 class Endpoints(Named):
     """Online endpoints."""
@@ -158,6 +163,11 @@ class Endpoints(Named):
     def wait(self, name: str, notice: Notice | None = None) -> Json:
         """Block until Succeeded or Failed."""
         return self._run(flows.settle(nouns.path(self._workspace, self._plural, name), notice))
+
+    def invoke(self, name: str, body: bytes | Any, deployment: str | None = None) -> flows.Prediction:
+        """Ask for a prediction with the endpoint's own key; `body` is sent as it is when bytes, else as JSON."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self._run(flows.invoke(self._workspace, name, data, deployment))
 
     def wait_gone(self, name: str) -> None:
         """Block until it is deleted."""
@@ -221,6 +231,10 @@ class Rollouts(Named):
     def act(self, name: str, verb: str) -> Json:
         """`promote`, `rollback`, `pause` or `resume`."""
         return self._act(name, verb)
+
+    def wait(self, name: str, notice: Notice | None = None) -> Json:
+        """Block until it is promoted, rolled back or failed."""
+        return self._run(flows.wait_rollout(self._workspace, name, notice))
 
 
 class Automations(Named):

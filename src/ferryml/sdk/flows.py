@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ferryml.domain.errors import NotFound, Refused, Unavailable
 from ferryml.domain.orders import TreeRef
@@ -17,6 +19,11 @@ ENDED = ("Completed", "Failed", "Canceled")
 SETTLED = ("Succeeded", "Failed", "Canceled")
 """Provisioning states that an operation ends in."""
 STD_LOG = "user_logs/std_log.txt"
+
+ROLLOUT_ENDED = ("Promoted", "RolledBack", "Failed", "Canceled")
+"""Phases of a rollout that never change again."""
+PREDICTION_S = 310.0
+"""Seconds to wait for a prediction: the longest request_timeout_ms, and some for the way."""
 
 Write = Callable[[bytes], object]
 Notice = Callable[[Json], object]
@@ -126,6 +133,72 @@ def download_job(
         place = target / "artifacts" if wanted == "default" else target / "named-outputs" / wanted
         written += yield from download(workspace, TreeRef.model_validate(found["tree"]), place)
     return written
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An endpoint's answer.
+
+    Args:
+        value: the body as JSON, or as text where it is none.
+        request_id: for feedback and trace; empty when the endpoint gave none.
+        deployment: who answered.
+    """
+
+    value: Json
+    request_id: str
+    deployment: str
+
+
+def invoke(workspace: str, endpoint: str, body: bytes, deployment: str | None = None) -> Flow[Prediction]:
+    """Ask an endpoint at its scoring address, with a key of its own.
+
+    Raises Refused(NoValidDeployment, EndpointNotFound), Unavailable(QueueWaitExceeded, ModelTimeout, ...).
+    """
+    here = below(workspace, "online-endpoints", quote(endpoint, safe=""))
+    address = (yield from get(here)).get("scoring_uri")
+    if not address:
+        raise Unavailable("ResourceNotReady", f"endpoint {endpoint} has no scoring address yet", "Look with show.")
+    keys = yield from get(f"{here}/keys")
+    headers = {
+        "Authorization": f"Bearer {keys.get('primaryKey') or keys.get('accessToken')}",
+        "Content-Type": "application/json",
+    }
+    if deployment:
+        headers["azureml-model-deployment"] = deployment
+    answer = yield from ask(
+        Call("POST", address, body=body, headers=headers, repeatable=False, timeout_s=PREDICTION_S)
+    )  # fmt: skip
+    try:
+        value = answer.json()
+    except ValueError:
+        value = answer.body.decode("utf-8", "replace")
+    told = answer.headers
+    return Prediction(value, told.get("x-request-id", ""), told.get("azureml-model-deployment", ""))
+
+
+def wait_rollout(workspace: str, name: str, notice: Notice | None = None) -> Flow[Json]:
+    """Until a rollout has ended, in one way or another."""
+    last: object = None
+    while True:
+        rollout = yield from get(below(workspace, "rollouts", quote(name, safe="")))
+        seen = (rollout_phase(rollout), (rollout.get("ferry") or {}).get("reason"))
+        if seen != last and notice is not None:
+            notice(rollout)
+        last = seen
+        if rollout_phase(rollout) in ROLLOUT_ENDED:
+            return rollout
+        yield Pause(0.5)
+
+
+def rollout_phase(rollout: Json) -> str:
+    """Where a rollout is."""
+    return str(rollout.get("status") or rollout.get("phase") or rollout.get("provisioning_state") or "")
+
+
+def print_log(workspace: str, name: str, path: str, write: Write) -> Flow[None]:
+    """One log file of a job, as far as it goes."""
+    yield from _copy_one(workspace, name, path, {}, write)
 
 
 def settle(path: str, notice: Notice | None = None, limit_s: float = 1500.0) -> Flow[Json]:

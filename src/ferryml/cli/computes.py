@@ -1,0 +1,62 @@
+"""`ferry compute`: sites attached to a workspace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from ferryml.cli import kit, named
+from ferryml.cli.assets import loader
+from ferryml.cli.kit import Shared, new_app
+
+COLUMNS = ("name", "type", "ferry.site", "site", "namespace", "provisioning_state", "ferry.site_state")
+app = new_app("Computes: sites attached to a workspace.")
+
+
+@dataclass(kw_only=True)
+class Fields(kit.Bundle):
+    """Options of attach that stand for keys of the file."""
+
+    type: Annotated[str | None, typer.Option("--type", "-t", help="kubernetes or local.")] = None
+    site: Annotated[str | None, typer.Option("--site", help="The joined site; else found by resource id or name.")] = (
+        None
+    )
+    resource_id: Annotated[str | None, typer.Option("--resource-id", help="The cluster's id, or site:NAME.")] = None
+    namespace: Annotated[str | None, typer.Option("--namespace", help="Namespace of the workloads.")] = None
+    identity_type: Annotated[
+        str | None, typer.Option("--identity-type", help="SystemAssigned or UserAssigned.")
+    ] = None
+    user_assigned_identities: Annotated[
+        str | None, typer.Option("--user-assigned-identities", help="Ids, separated by spaces.")
+    ] = None
+
+
+@kit.verb(app, "attach")
+def attach(
+    shared: Shared, fields: Fields, name: kit.OptionalName = None, file: kit.OptionalFile = None, set: kit.Set = None,
+    no_wait: kit.NoWait = False,
+) -> Any:  # fmt: skip
+    """Attach a site to the workspace; refused when there is no such site."""
+    given = kit.overrides(
+        set, name=name, type=fields.type, site=fields.site, resource_id=fields.resource_id,
+        namespace=fields.namespace, identity=_identity(fields),
+    )  # fmt: skip
+    return shared.client.computes.create(loader("load_compute")(file, given, warn=shared.talk.warn))
+
+
+named.add_create(app, "compute", "computes", "load_compute")
+named.add_show(app, "compute", "computes", COLUMNS)
+named.add_update(app, "compute", "computes")
+named.add_delete(app, "compute", "computes", "detach")
+named.add_delete(app, "compute", "computes", "delete")
+
+
+def _identity(fields: Fields) -> dict[str, Any] | None:
+    if fields.identity_type is None:
+        return None
+    kind = {"systemassigned": "system_assigned", "userassigned": "user_assigned"}
+    named_ids = (fields.user_assigned_identities or "").split()
+    said = fields.identity_type
+    return {"type": kind.get(said.lower(), said), **({"user_assigned_identities": named_ids} if named_ids else {})}

@@ -1,0 +1,137 @@
+"""`ferry online-deployment`: models behind an endpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from ferryml.cli import kit
+from ferryml.cli.assets import loader
+from ferryml.cli.editing import changes
+from ferryml.cli.endpoints import refuse_local
+from ferryml.cli.kit import Edits, Shared, new_app
+from ferryml.cli.settling import settled
+from ferryml.domain.errors import Refused
+
+COLUMNS = ("name", "endpoint_name", "provisioning_state", "model", "instance_count", "ferry.reason")
+EndpointName = Annotated[str, typer.Option("--endpoint-name", "-e", help="The endpoint.")]
+OptionalEndpoint = Annotated[
+    str | None, typer.Option("--endpoint-name", "-e", help="The endpoint; overrides the file's.")
+]
+app = new_app("Online deployments: models behind an endpoint.")
+
+
+@dataclass(kw_only=True)
+class AzOnly(kit.Bundle):
+    """Options of az that are read and do nothing here, but for --local, which is refused with the reason."""
+
+    local: Annotated[bool, typer.Option("--local", hidden=True, help="Not supported.")] = False
+    vscode_debug: Annotated[bool, typer.Option("--vscode-debug", hidden=True, help="Not supported.")] = False
+    skip_script_validation: Annotated[
+        bool, typer.Option("--skip-script-validation", hidden=True, help="Accepted, ignored.")
+    ] = False
+    web: Annotated[bool, typer.Option("--web", hidden=True, help="Accepted, ignored.")] = False
+
+    def check(self) -> None:
+        """Refuse what cannot be."""
+        refuse_local(self.local or self.vscode_debug)
+
+
+@kit.verb(app, "create", COLUMNS)
+def create(
+    shared: Shared, ignored: AzOnly, file: kit.File, name: kit.OptionalName = None,
+    endpoint_name: OptionalEndpoint = None,
+    all_traffic: Annotated[bool, typer.Option("--all-traffic", help="Give it 100 percent once it is ready.")] = False,
+    set: kit.Set = None, no_wait: kit.NoWait = False,
+) -> Any:  # fmt: skip
+    """Make a deployment; fails if it exists. It takes no traffic unless --all-traffic."""
+    ignored.check()
+    if all_traffic and no_wait:
+        raise Refused("Usage", "--all-traffic waits for the deployment and cannot go with --no-wait", "Leave one out.")
+    spec = loader("load_deployment")(
+        file, kit.overrides(set, name=name, endpoint_name=endpoint_name), warn=shared.talk.warn
+    )
+    endpoint = _endpoint(spec)
+    with shared.talk.busy("sending what is local"):
+        made = shared.client.online_deployments.create(endpoint, spec, all_traffic)
+    return made if no_wait else _settled(shared, endpoint, made["name"])
+
+
+@kit.verb(app, "update", COLUMNS)
+def update(
+    shared: Shared, edits: Edits, ignored: AzOnly, name: kit.OptionalName = None,
+    endpoint_name: OptionalEndpoint = None, file: kit.OptionalFile = None, no_wait: kit.NoWait = False,
+) -> Any:  # fmt: skip
+    """Change a deployment: by a file as a new revision, or what --set names. The old one serves until it is ready."""
+    ignored.check()
+    deployments = shared.client.online_deployments
+    if file is not None:
+        given = kit.overrides(edits.set, name=name, endpoint_name=endpoint_name)
+        spec = loader("load_deployment")(file, given, warn=shared.talk.warn)
+        endpoint, name = _endpoint(spec), spec.name
+        with shared.talk.busy("sending what is local"):
+            made = deployments.put(endpoint, name, spec)
+    else:
+        endpoint, name = kit.need(endpoint_name, "--endpoint-name"), kit.need(name, "--name")
+        made = deployments.update(endpoint, name, changes(deployments.get(endpoint, name), edits))
+    return made if no_wait else _settled(shared, endpoint, name)
+
+
+@kit.verb(app, "show", COLUMNS)
+def show(shared: Shared, name: kit.Name, endpoint_name: EndpointName, ignored: AzOnly) -> Any:
+    """Show a deployment."""
+    ignored.check()
+    return shared.client.online_deployments.get(endpoint_name, name)
+
+
+@kit.verb(app, "list", COLUMNS)
+def list_(shared: Shared, endpoint_name: EndpointName, ignored: AzOnly) -> Any:
+    """List the deployments of an endpoint."""
+    ignored.check()
+    return shared.client.online_deployments.list(endpoint_name)
+
+
+@kit.verb(app, "delete")
+def delete(
+    shared: Shared, ignored: AzOnly, name: kit.Name, endpoint_name: EndpointName, yes: kit.Yes = False,
+    no_wait: kit.NoWait = False,
+) -> None:  # fmt: skip
+    """Delete a deployment; refused while it has traffic. Prints nothing."""
+    ignored.check()
+    kit.confirm(yes, f"Delete deployment {name} of {endpoint_name}?")
+    shared.client.online_deployments.delete(endpoint_name, name)
+    if not no_wait:
+        with shared.talk.busy(f"deleting {name}"):
+            shared.client.online_deployments.wait_gone(endpoint_name, name)
+
+
+@kit.verb(app, "get-logs")
+def get_logs(
+    shared: Shared, ignored: AzOnly, name: kit.Name, endpoint_name: EndpointName,
+    lines: Annotated[int, typer.Option("--lines", "-l", min=1, help="Lines from the end.")] = 5000,
+    container: Annotated[str, typer.Option("--container", "-c", help="inference-server or storage-initializer.")] = (
+        "inference-server"
+    ),
+) -> Any:  # fmt: skip
+    """Print the last log lines, also of a deployment that failed."""
+    ignored.check()
+    found = shared.client.online_deployments.logs(endpoint_name, name, lines, container)
+    if shared.asked:
+        return found
+    text = found if isinstance(found, str) else found.get("content") or found.get("logs") or ""
+    print(text if isinstance(text, str) else "\n".join(text))
+    return None
+
+
+def _endpoint(spec: Any) -> str:
+    if not spec.endpoint_name:
+        raise Refused("MissingField", "the deployment names no endpoint", "Give --endpoint-name, or write endpoint_name.")
+    return str(spec.endpoint_name)
+
+
+def _settled(shared: Shared, endpoint: str, name: str) -> Any:
+    return settled(
+        shared, f"deployment {name}", lambda: shared.client.online_deployments.wait(endpoint, name, shared.talk.state)
+    )

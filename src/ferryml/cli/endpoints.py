@@ -1,0 +1,178 @@
+"""`ferry online-endpoint`: addresses that answer predictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ferryml.cli import kit
+from ferryml.cli.assets import loader
+from ferryml.cli.editing import changes
+from ferryml.cli.kit import Edits, Shared, new_app
+from ferryml.cli.settling import settled
+from ferryml.domain.errors import Refused
+
+COLUMNS = ("name", "provisioning_state", "compute", "traffic", "mirror_traffic", "scoring_uri")
+app = new_app("Online endpoints: addresses that answer predictions.")
+Local = Annotated[bool, typer.Option("--local", hidden=True, help="Not supported: `ferry up` is the local mode.")]
+
+
+@kit.verb(app, "create", COLUMNS)
+def create(
+    shared: Shared, file: kit.OptionalFile = None, name: kit.OptionalName = None, set: kit.Set = None,
+    auth_mode: Annotated[str | None, typer.Option("--auth-mode", help="key or aml_token.")] = None,
+    no_wait: kit.NoWait = False, local: Local = False,
+) -> Any:  # fmt: skip
+    """Make an endpoint; fails if it exists."""
+    refuse_local(local)
+    given = kit.overrides(set, name=name, auth_mode=auth_mode)
+    spec = loader("load_endpoint")(file, given, warn=shared.talk.warn)
+    made = shared.client.online_endpoints.create(spec)
+    return made if no_wait else _settled(shared, made["name"])
+
+
+@kit.verb(app, "show", COLUMNS)
+def show(shared: Shared, name: kit.Name, local: Local = False) -> Any:
+    """Show an endpoint."""
+    refuse_local(local)
+    return shared.client.online_endpoints.get(name)
+
+
+@kit.verb(app, "list", COLUMNS)
+def list_(shared: Shared, max_results: kit.MaxResults = None, local: Local = False) -> Any:
+    """List endpoints."""
+    refuse_local(local)
+    return shared.client.online_endpoints.list(max_results)
+
+
+@kit.verb(app, "update", COLUMNS)
+def update(
+    shared: Shared, edits: Edits, name: kit.Name, file: kit.OptionalFile = None,
+    traffic: Annotated[str | None, typer.Option("--traffic", help='Shares of deployments: "a=90 b=10".')] = None,
+    mirror_traffic: Annotated[
+        str | None, typer.Option("--mirror-traffic", help='Copies for one deployment: "b=10"; b=0 for none.')
+    ] = None,
+    no_wait: kit.NoWait = False,
+) -> Any:  # fmt: skip
+    """Change an endpoint: its traffic, its mirror, or what --set names."""
+    endpoints = shared.client.online_endpoints
+    fields: dict[str, Any] = {}
+    if file is not None:
+        from ferryml.sdk.uploads import posted
+
+        spec = loader("load_endpoint")(file, kit.overrides(None, name=name), warn=shared.talk.warn)
+        fields = {key: value for key, value in posted(spec).items() if key != "name"}
+    fields |= changes(endpoints.get(name), edits)
+    if traffic is not None:
+        fields["traffic"] = shares(traffic)
+    if mirror_traffic is not None:
+        fields["mirror_traffic"] = {key: value for key, value in shares(mirror_traffic).items() if value}
+    made = endpoints.update(name, fields)
+    return made if no_wait else _settled(shared, name)
+
+
+@kit.verb(app, "delete")
+def delete(shared: Shared, name: kit.Name, yes: kit.Yes = False, no_wait: kit.NoWait = False, local: Local = False) -> None:
+    """Delete an endpoint with its deployments; prints nothing."""
+    refuse_local(local)
+    kit.confirm(yes, f"Delete endpoint {name} and its deployments?")
+    shared.client.online_endpoints.delete(name)
+    if not no_wait:
+        with shared.talk.busy(f"deleting {name}"):
+            shared.client.online_endpoints.wait_gone(name)
+
+
+@kit.verb(app, "invoke")
+def invoke(
+    shared: Shared, name: kit.Name,
+    request_file: Annotated[Path | None, typer.Option("--request-file", "-r", help="File to post; - reads stdin.")] = None,
+    deployment_name: Annotated[
+        str | None, typer.Option("--deployment-name", "-d", help="This deployment, whatever the traffic.")
+    ] = None,
+    local: Local = False,
+) -> Any:  # fmt: skip
+    """Post a request to the endpoint's scoring address with its key, and print the answer."""
+    refuse_local(local)
+    body = read_request(request_file)
+    answer = shared.client.online_endpoints.invoke(name, body, deployment_name)
+    shared.talk.note(f"request id: {answer.request_id} (deployment {answer.deployment})")
+    return answer.value
+
+
+@kit.verb(app, "get-credentials")
+def get_credentials(shared: Shared, name: kit.Name) -> Any:
+    """Print the endpoint's keys, or a token where it takes tokens."""
+    return shared.client.online_endpoints.keys(name)
+
+
+@kit.verb(app, "regenerate-keys")
+def regenerate_keys(
+    shared: Shared, name: kit.Name,
+    key_type: Annotated[str, typer.Option("--key-type", help="primary or secondary.")] = "primary",
+    no_wait: kit.NoWait = False,
+) -> Any:  # fmt: skip
+    """Make one key anew; the other stays valid."""
+    return shared.client.online_endpoints.regenerate_keys(name, key_type.lower())
+
+
+@kit.verb(app, "feedback")
+def feedback(
+    shared: Shared, name: kit.Name,
+    request_id: Annotated[str | None, typer.Option("--request-id", help="Of an answered request.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="What the answer should have been, as JSON or text.")] = None,
+    labels_file: Annotated[
+        Path | None, typer.Option("--labels-file", "-f", help="JSON lines {request_id, label}, or CSV with these heads.")
+    ] = None,
+) -> Any:  # fmt: skip
+    """Tell what the right answers would have been, so that live accuracy becomes a metric."""
+    from ferryml.cli.labels import read_labels
+    from ferryml.sdk.overrides import value_of
+
+    given = read_labels(labels_file) if labels_file else []
+    if request_id is not None:
+        given.append((request_id, value_of(kit.need(label, "--label"))))
+    kit.need(given or None, "--labels-file")
+    return shared.client.online_endpoints.feedback(name, given)
+
+
+@kit.verb(app, "stats")
+def stats(shared: Shared, name: kit.Name) -> Any:
+    """Show requests, errors, latencies and live accuracy of each deployment."""
+    return shared.client.online_endpoints.stats(name)
+
+
+def shares(text: str) -> dict[str, int]:
+    """`a=90 b=10` as a mapping. Raises Refused(BadValue)."""
+    made: dict[str, int] = {}
+    for part in text.replace(",", " ").split():
+        name, equals, share = part.partition("=")
+        if not equals or not name or not share.isdigit():
+            raise Refused("BadValue", f"{part!r} is not a share of traffic", 'Write "blue=90 green=10".')
+        made[name] = int(share)
+    return made
+
+
+def read_request(file: Path | None) -> bytes:
+    """The body to post. Raises Refused(FileNotFound)."""
+    import sys
+
+    if file is None:
+        return b"{}"
+    if str(file) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Refused("FileNotFound", f"{file} cannot be read: {error.strerror}", "Name a file with the request.") from error
+
+
+def refuse_local(local: bool) -> None:
+    """--local stands for Docker on this machine in az; here a local site does that."""
+    if local:
+        raise Refused("NotSupported", "--local is not needed here", "`ferry up` makes a local site; leave --local out.")
+
+
+def _settled(shared: Shared, name: str) -> Any:
+    return settled(shared, f"endpoint {name}", lambda: shared.client.online_endpoints.wait(name, shared.talk.state))

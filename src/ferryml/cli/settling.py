@@ -1,0 +1,32 @@
+"""Long operations: waited for with progress, and failed loudly when they fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast, get_args
+
+import typer
+
+from ferryml.cli import kit
+from ferryml.cli.kit import Shared
+from ferryml.domain.error_catalogue import Code
+from ferryml.domain.errors import Refused
+
+
+def settled(shared: Shared, what: str, wait: Callable[[], Any]) -> Any:
+    """The thing once its operation has ended. Raises Refused with the operation's own code when it failed."""
+    with shared.talk.busy(what):
+        thing = wait()
+    if thing["provisioning_state"] == "Succeeded":
+        return thing
+    ours = thing.get("ferry") or {}
+    code = ours.get("code")
+    known = cast(Code, code) if code in get_args(Code) else "ResourceNotReady"
+    reason = ours.get("reason") or f"it is {thing['provisioning_state']}"
+    kit.show(thing if shared.asked else None, shared)
+    for line in ours.get("error_lines") or ():
+        shared.talk.note(f"  {line}")
+    if thing["provisioning_state"] == "Canceled":
+        shared.talk.note(f"{what} was canceled: {reason}")
+        raise typer.Exit(1)
+    raise Refused(known, f"{what}: {reason}", "See get-logs." if "deployment" in what else "")
