@@ -53,7 +53,7 @@ class Operator:
                 changed.append(after)
                 told = told or after.version != (stored.version if stored else 0)
             busy = busy or self._jobs.active(wish, after or stored)
-            serving = serving or isinstance(wish.order, EndpointOrder)
+            serving = serving or isinstance(wish.order, EndpointOrder) or _ending(wish)
         self._ledger.put_statuses(changed)
         return Turn(busy=busy, serving=serving, told=told)
 
@@ -109,6 +109,10 @@ class Operator:
         if old.status.model_copy(update=figures) != status.model_copy(update=figures):
             return True
         return old.at is None or (now - old.at).total_seconds() >= self._interval
+
+
+def _ending(wish: Wish) -> bool:
+    return wish.order is None and wish.uid.startswith("endpoint.")
 
 
 @dataclass(frozen=True, slots=True)

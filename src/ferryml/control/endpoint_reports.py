@@ -15,16 +15,20 @@ from ferryml.control.serving_wishes import (
     PREVIOUS,
     SERVING,
     SUCCEEDED,
+    UPDATING,
     deployment_key,
     deployments_of,
     revisions_of,
     send,
+    with_generation,
 )
 from ferryml.domain.errors import Refused
 from ferryml.domain.link import Report
 from ferryml.domain.statuses import EndpointStatus, RevisionStatus, RolloutStatus
 from ferryml.domain.uids import split_uid
 
+DONE = {"create": "created", "update": "updated", "delete": "updated", "scale": "scaled", "traffic": "updated"}
+"""Kind of an operation -> what the event says."""
 ENDED = ("promoted", "rolled_back", "failed")
 
 
@@ -75,16 +79,19 @@ def close(deps: Deps, now: Turn, endpoint: Row, status: RolloutStatus, seen: Rev
     order: dict[str, Any] = endpoint.status["rollout"]
     operation: dict[str, Any] = endpoint.status.get("operation") or {}
     deployment = now.tx.get("deployment", endpoint.workspace, deployment_key(endpoint.name, order["deployment"]))
-    spec = endpoint.spec
+    spec, after = endpoint.spec, None
     if deployment is not None:
         if status.state == "promoted":
-            _promote(now, deployment, order)
-            if operation.get("all_traffic"):
+            moves = bool(operation.get("all_traffic"))
+            _promote(now, deployment, order, UPDATING if moves else SUCCEEDED)
+            if moves:
                 spec = {**spec, "traffic": {order["deployment"]: 100}}
+                # not done before the site's router sends it requests
+                after = {"kind": "traffic", "deployment": order["deployment"], "since": now.tx.now().isoformat()}
         else:
             _reject(now, deployment, order, status, seen)
     left = {
-        **endpoint.status, "rollout": None, "operation": None, "rollout_status": status.model_dump(mode="json"),
+        **endpoint.status, "rollout": None, "operation": after, "rollout_status": status.model_dump(mode="json"),
     }  # fmt: skip
     row = now.tx.update(endpoint.model_copy(update={"status": left, "spec": spec}))
     details: dict[str, Json] = {
@@ -92,8 +99,8 @@ def close(deps: Deps, now: Turn, endpoint: Row, status: RolloutStatus, seen: Rev
         "reason": status.reason,
     }  # fmt: skip
     now.event(row.workspace, f"deployment.{status.state}", f"endpoint:{row.name}", details)
-    send(deps, now, row)
-    return row
+    generation = send(deps, now, row)
+    return with_generation(now, row, generation) if after else row
 
 
 def _row(now: Turn, uid: str) -> Row | None:
@@ -126,6 +133,8 @@ def _finish(deps: Deps, now: Turn, row: Row, report: Report, status: EndpointSta
         return
     if operation["kind"] == "scale" and not _scaled(now, row, operation, status):
         return
+    if operation["kind"] == "traffic":
+        _settle(now, row, operation)
     if operation["kind"] == "delete":
         gone_ = now.tx.get("deployment", row.workspace, deployment_key(row.name, str(operation["deployment"])))
         if gone_ is not None:
@@ -134,20 +143,24 @@ def _finish(deps: Deps, now: Turn, row: Row, report: Report, status: EndpointSta
     kept = {**row.status, "operation": None, "reason": "", "code": ""}
     phase = SUCCEEDED if row.phase != FAILED or operation["kind"] in ("create", "update") else row.phase
     now.tx.update(row.model_copy(update={"status": kept, "phase": phase}))
-    now.event(row.workspace, f"endpoint.{operation['kind']}d".replace("deleted", "updated"), f"endpoint:{row.name}")
+    now.event(row.workspace, f"endpoint.{DONE[operation['kind']]}", f"endpoint:{row.name}")
 
 
 def _scaled(now: Turn, row: Row, operation: dict[str, Any], status: EndpointStatus) -> bool:
     seen = next((one for one in status.revisions if one.revision == operation["revision"]), None)
     if seen is None or seen.ready < seen.wanted:
         return False
-    deployment = now.tx.get("deployment", row.workspace, deployment_key(row.name, operation["deployment"]))
-    if deployment is not None:
-        now.tx.update(deployment.model_copy(update={"phase": SUCCEEDED}))
+    _settle(now, row, operation)
     return True
 
 
-def _promote(now: Turn, deployment: Row, order: dict[str, Any]) -> None:
+def _settle(now: Turn, row: Row, operation: dict[str, Any]) -> None:
+    deployment = now.tx.get("deployment", row.workspace, deployment_key(row.name, operation["deployment"]))
+    if deployment is not None:
+        now.tx.update(deployment.model_copy(update={"phase": SUCCEEDED}))
+
+
+def _promote(now: Turn, deployment: Row, order: dict[str, Any], phase: str) -> None:
     keep_s = float(order.get("keep_previous_s") or 0)
     for one in revisions_of(now.tx, deployment):
         if one.name == order["candidate"]:
@@ -160,7 +173,7 @@ def _promote(now: Turn, deployment: Row, order: dict[str, Any]) -> None:
             now.tx.update(one.model_copy(update={"phase": DROPPED}))
     told = {"serving": order["candidate"], "candidate": "", "reason": "", "code": "", "traceback": ""}
     status = {**deployment.status, **told}
-    now.tx.update(deployment.model_copy(update={"phase": SUCCEEDED, "status": status}))
+    now.tx.update(deployment.model_copy(update={"phase": phase, "status": status}))
 
 
 def _reject(
