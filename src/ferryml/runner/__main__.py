@@ -5,6 +5,7 @@ import sys
 import types
 
 if not __package__:
+    sys.path.pop(0)  # our own folder: its modules must not stand before those of the standard library
     # A bare parent package: the real one may import what this interpreter does not have.
     _parent = types.ModuleType("ferryml")
     _parent.__path__ = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import os
 import threading
 import time
 from collections.abc import Callable
-from typing import IO, Any
-from urllib.parse import urlsplit
 
-BLOCK = 1 << 20
+from ferryml.runner.line import Address, Answer, Line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any
+
+
+TIMEOUT_S = 60
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 ANSWER_LIMIT = 64 << 20
@@ -53,13 +57,11 @@ class Door:
         stop: threading.Event | None = None,
         waiting: Callable[[str], None] = lambda why: None,
     ) -> None:
-        parts = urlsplit(url)
-        self._host, self._port, self._base = parts.hostname or "127.0.0.1", parts.port or 80, parts.path.rstrip("/")
+        self._line = Line(Address(url), TIMEOUT_S)
         self._token = token
         self.patience_s = patience_s
         self.stop = stop or threading.Event()
         self._waiting = waiting
-        self._line: http.client.HTTPConnection | None = None
 
     def get_json(self, path: str) -> Any:
         return json.loads(self._repeat(lambda: self._send("GET", path, b"", {})) or b"null")
@@ -81,8 +83,7 @@ class Door:
 
         def once() -> bytes:
             with open(source, "rb") as file:
-                size = str(os.fstat(file.fileno()).st_size)
-                return self._send("PUT", path, file, {"Content-Length": size})
+                return self._send("PUT", path, file, {})
 
         self._repeat(once)
 
@@ -101,9 +102,7 @@ class Door:
         return taken.size
 
     def close(self) -> None:
-        if self._line is not None:
-            self._line.close()
-            self._line = None
+        self._line.close()
 
     def _repeat(self, once: Callable[[], bytes]) -> bytes:
         until = time.monotonic() + self.patience_s
@@ -111,7 +110,7 @@ class Door:
         while True:
             try:
                 return once()
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, ValueError) as error:
                 self.close()
                 if isinstance(error, OSError) and error.errno in _LOCAL_FAULTS:
                     raise
@@ -131,49 +130,41 @@ class Door:
                 raise Stopped()
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    def _send(self, method: str, path: str, body: bytes | IO[bytes], headers: dict[str, str]) -> bytes:
-        status, _answer, data = self._exchange(method, path, body, headers)
-        _judge(status, data)
+    def _send(self, verb: str, path: str, body: bytes | IO[bytes], headers: dict[str, str]) -> bytes:
+        size = len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
+        answer = self._ask(verb, path, headers, body, size)
+        data = answer.read_all(ANSWER_LIMIT)
+        self._keep(answer)
+        _judge(answer.status, data)
         return data
 
     def _fetch(self, path: str, taken: _Taken) -> bytes:
-        headers = {"Range": f"bytes={taken.size}-"} if taken.size else {}
-        line = self._open("GET", path, b"", headers)
-        answer = line.getresponse()
-        if answer.status == 416 and taken.size:
-            answer.read(ANSWER_LIMIT)
-            return b""
+        answer = self._ask("GET", path, {"Range": f"bytes={taken.size}-"} if taken.size else {}, b"", 0)
+        whole = answer.status == 416 and taken.size
         if answer.status not in (200, 206):
-            _judge(answer.status, answer.read(ANSWER_LIMIT))
+            data = answer.read_all(ANSWER_LIMIT)
+            self._keep(answer)
+            if not whole:
+                _judge(answer.status, data)
+            return b""
         if answer.status == 200 and taken.size:
             taken.restart()
         while True:
             if self.stop.is_set():
                 raise Stopped()
-            block = answer.read(BLOCK)
+            block = answer.read()
             if not block:
                 break
             taken.write(block)
-        if answer.length:
-            raise http.client.IncompleteRead(b"", answer.length)
+        self._keep(answer)
         return b""
 
-    def _exchange(
-        self, method: str, path: str, body: bytes | IO[bytes], headers: dict[str, str]
-    ) -> tuple[int, http.client.HTTPResponse, bytes]:
-        line = self._open(method, path, body, headers)
-        answer = line.getresponse()
-        return answer.status, answer, answer.read(ANSWER_LIMIT)
+    def _ask(self, verb: str, path: str, headers: dict[str, str], body: bytes | IO[bytes], size: int) -> Answer:
+        return self._line.ask(verb, path, {"Authorization": f"Bearer {self._token}", **headers}, body, size)
 
-    def _open(
-        self, method: str, path: str, body: bytes | IO[bytes], headers: dict[str, str]
-    ) -> http.client.HTTPConnection:
-        if self._line is None:
-            self._line = http.client.HTTPConnection(self._host, self._port, timeout=60, blocksize=BLOCK)
-        everything = dict(headers)
-        everything["Authorization"] = "Bearer " + self._token
-        self._line.request(method, self._base + path, body=body or None, headers=everything)
-        return self._line
+    def _keep(self, answer: Answer) -> None:
+        if not answer.keep:
+            self.close()
 
 
 class _Taken:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from urllib.parse import quote
 
 from ferryml.runner.door import Door, GaveUp, Rejected, Stopped
+from ferryml.runner.line import quoted
 from ferryml.runner.stage import Escapes, check_path
 
 PIECE = 1 << 20
@@ -69,7 +69,7 @@ class Shipper:
                 self.notes.append(f"log {name} cannot be read: {error.strerror}")
 
     def _send_new(self, name: str, path: str) -> None:
-        where = "/v1/logs?path=" + quote(self._prefix + name) + "&offset="
+        where = "/v1/logs?path=" + quoted(self._prefix + name) + "&offset="
         if name not in self._sent:
             self._sent[name] = self._size(where)
         with open(path, "rb") as file:

@@ -9,7 +9,6 @@ import queue
 import signal
 import threading
 import time
-from typing import Any
 
 from ferryml.runner.door import Door, GaveUp, Rejected, Stopped
 from ferryml.runner.errors import error_lines
@@ -18,6 +17,10 @@ from ferryml.runner.outputs import Outputs
 from ferryml.runner.process import Program, adopt_orphans, memory_kills
 from ferryml.runner.stage import Escapes, stage
 from ferryml.runner.state import State, start_mark
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 NO_SPACE = 28
 KILLED = 128 + signal.SIGKILL

@@ -6,10 +6,14 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from typing import Any
 
-from ferryml.runner.door import BLOCK, Door
+from ferryml.runner.door import Door
+from ferryml.runner.line import BLOCK
 from ferryml.runner.stage import Escapes, check_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Outputs:
@@ -41,7 +45,8 @@ class Outputs:
             return None
         entries = [self._entry(name, source) for name, source in self._files(output, path)]
         if not entries:
-            self.notes.append(f"output {output['name']} is empty")
+            if not output.get("parts"):
+                self.notes.append(f"output {output['name']} is empty")
             return None
         tree = {"entries": sorted(entries, key=lambda entry: str(entry["path"]))}
         self._door.post_json("/v1/outputs", {"name": output["name"], "tree": tree, "type": output["type"]})

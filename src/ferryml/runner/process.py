@@ -10,9 +10,12 @@ import signal
 import subprocess
 import threading
 import time
-from typing import Any
 
 from ferryml.runner.state import start_mark
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _SET_CHILD_SUBREAPER = 36
 _LOOK_AGAIN_S = 0.05

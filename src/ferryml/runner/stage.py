@@ -8,10 +8,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from typing import Any
 
 from ferryml.runner.door import Door, Rejected
 from ferryml.runner.overlay import make_overlay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _HEX = frozenset("0123456789abcdef")
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 STATE_FILE = "state.json"
 PHASES = ("new", "staging", "running", "collecting", "done")
