@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-pytest_plugins = ["fixtures_components", "fixtures_postgres", "fixtures_router", "fixtures_s3", "fixtures_serving", "fixtures_squid"]
+pytest_plugins = ["fixtures_components", "fixtures_gateway", "fixtures_postgres", "fixtures_router", "fixtures_s3", "fixtures_serving", "fixtures_squid"]
 
 
 def pytest_configure() -> None:

@@ -100,6 +100,12 @@ def test_no_room_is_queued_with_the_reason() -> None:
     play.sees(Start(1), phase="Starting", no_room="")
 
 
+def test_a_life_too_short_to_be_seen_still_was_running() -> None:
+    play = Play().sees(Start(1), phase="Starting", environment=ready())
+    play.sees(phase="Finalizing", job=exited(started_at=T0))
+    assert [t.phase for t in play.track.times] == ["Starting", "Running", "Finalizing"]
+
+
 def test_environment_failure_names_the_package() -> None:
     failed = EnvSeen(state="failed", code="EnvironmentFailed", message="no such package: nmpy")
     play = Play().sees(Prepare(ENV), phase="Preparing")

@@ -205,6 +205,9 @@ def _finish(track: JobTrack, seen: Seen, now: datetime, rules: Rules) -> JobTrac
     """Completed means received: the end is said once the gateway has everything and the server, too."""
     job, receipt = seen.job, seen.receipt
     exited_at = track.exited_at or now
+    if job.started_at is not None and track.running_since is None:
+        # It was over before anyone looked; its times tell the whole life all the same.
+        track = _running(track, job, job.started_at)
     track = track.model_copy(update={**_ended(job), "exited_at": exited_at})
     late = rules.upload_grace_s > 0 and (now - exited_at).total_seconds() >= rules.upload_grace_s
     if receipt is None and not late and not job.code:
