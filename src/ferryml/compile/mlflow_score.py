@@ -11,6 +11,8 @@ import os
 import mlflow.pyfunc
 import numpy
 import pandas
+from azureml_inference_server_http.api.aml_response import AMLResponse
+from mlflow.exceptions import MlflowException
 
 KEYS = ("input_data", "dataframe_split", "dataframe_records", "inputs", "instances", "data")
 
@@ -22,10 +24,23 @@ def init():
 
 
 def run(raw_data):
-    payload = json.loads(raw_data)
-    params = payload.get("params") if isinstance(payload, dict) else None
-    data = typed(read(payload))
-    return plain(model.predict(data, params=params) if params else model.predict(data))
+    try:
+        payload = json.loads(raw_data)
+        params = payload.get("params") if isinstance(payload, dict) else None
+        data = typed(read(payload))
+    except (TypeError, ValueError, KeyError) as error:
+        return refused(error)
+    try:
+        return plain(model.predict(data, params=params) if params else model.predict(data))
+    except MlflowException as error:
+        if error.error_code == "BAD_REQUEST" or error.error_code.startswith("INVALID_PARAMETER"):
+            return refused(error)
+        raise
+
+
+def refused(error):
+    """The caller's fault: not a failure of the model."""
+    return AMLResponse({"message": f"the input cannot be read: {error}"}, 400, json_str=True)
 
 
 def read(payload):
