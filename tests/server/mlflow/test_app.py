@@ -64,12 +64,33 @@ def test_in_a_workspace_that_mlflow_would_not_name_so(server):
         assert mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/a.txt") == "x"
         """,
     )
-    assert [file.path.rsplit("/", 1)[1] for file in server.tree.below("Red_Team", "")] == ["a.txt"]
+    assert "a.txt" in [file.path.rsplit("/", 1)[1] for file in server.tree.below("Red_Team", "")]
 
 
 def test_the_default_workspace_has_the_default_experiment(server):
     server.python("dora", "import mlflow; mlflow.log_metric('m', 1); mlflow.log_text('x', 'a.txt')")
     assert len(server.tree.below("default", "")) == 1
+
+
+def test_other_workspaces_have_one_too(server):
+    script = """
+        import mlflow
+        mlflow.sklearn.autolog()
+        with mlflow.start_run() as run:
+            mlflow.log_metric("m", 1)
+            mlflow.log_text("x", "a.txt")
+        with mlflow.start_span("s"):
+            pass
+        mlflow.flush_trace_async_logging()
+        assert len(mlflow.search_runs(output_format="list")) == 1
+        assert mlflow.search_traces(return_type="list")
+        print(run.info.experiment_id)
+    """
+    assert server.python("rosa", script) not in ("0", "")
+    with server.client("rosa") as rosa:
+        found = rosa.get("/api/2.0/mlflow/experiments/get", params={"experiment_id": "0"}).json()["experiment"]
+        assert found["name"] == "Default"
+        assert found["experiment_id"] != "0"
 
 
 def test_a_reader_reads(server):

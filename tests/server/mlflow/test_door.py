@@ -29,7 +29,7 @@ class Ids:
 
 @pytest.fixture
 def door() -> Door:
-    return Door(flask_app, Ids(), 1000)
+    return Door(flask_app, Ids(), 1000, lambda workspace: "77")
 
 
 def test_browsers_routes_count_as_the_same(door):
@@ -125,3 +125,14 @@ def test_the_workspace_header_names_ones_own_or_nothing():
         workspace_header(red, {"x-mlflow-workspace": named})
     with pytest.raises(Forbidden):
         workspace_header(red, {"x-mlflow-workspace": "blue"})
+
+
+def test_experiment_zero_is_ones_own_default(door):
+    route = door.route("POST", "/api/2.0/mlflow/runs/create")
+    passed = door.admit(ANNA, route, Request("POST", "/x", body=b'{"experiment_id": "0", "start_time": 0}'))
+    assert json.loads(passed.body) == {"experiment_id": "77", "start_time": 0}
+    default = Caller("default", "data-scientist")
+    assert door.admit(default, route, Request("POST", "/x", body=b'{"experiment_id": "0"}')).body != passed.body
+    spans = door.route("POST", "/v1/traces")
+    sent = Request("POST", "/v1/traces", headers={"x-mlflow-experiment-id": "0"}, body=b"x")
+    assert door.admit(ANNA, spans, sent).headers["x-mlflow-experiment-id"] == "77"

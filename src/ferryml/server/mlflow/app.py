@@ -29,6 +29,9 @@ MIB = 1024**2
 THREADS = 12
 """MLflow calls at work at once: fewer than the connections of its database pool (15)."""
 
+CARRIERS = 40
+"""Files on their way in at once; senders may be slow, so they never hold the threads above."""
+
 log = logging.getLogger(__name__)
 
 
@@ -52,10 +55,11 @@ class MlflowApp:
         limits = limits or Limits()
         self._host = host
         self._authorise = authorise
-        self._door = Door(host.flask, host.guard, limits.body)
+        self._door = Door(host.flask, host.guard, limits.body, host.default_experiment)
         self._files = Files(host.tree, host.guard, limits.file)
         self._spans = spans_app()
         self._limiter = anyio.CapacityLimiter(THREADS)
+        self._carriers = anyio.CapacityLimiter(CARRIERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -120,7 +124,7 @@ class MlflowApp:
             work = partial(self._files.download, caller, path, Headers(scope=scope).get("range"))
         else:
             work = partial(self._files.list, caller, query)
-        return await in_thread(work, self._limiter)
+        return await in_thread(work, self._carriers)
 
 
 def _split(scope: Scope) -> tuple[str, str]:

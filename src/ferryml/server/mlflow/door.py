@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs
 
+from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from ferryml.domain.errors import FerryError, Forbidden, NotFound, Refused, TooLarge
 from ferryml.server.mlflow.callers import CHILD_TAG, Caller, require
 from ferryml.server.mlflow.context import mlflow_name
-from ferryml.server.mlflow.guard import Guard, mentioned, refuse_our_tags
+from ferryml.server.mlflow.defaults import DEFAULT_ID, DefaultExperiment, at_home
+from ferryml.server.mlflow.guard import Guard, Id, mentioned, refuse_our_tags
 from ferryml.server.mlflow.routes import Right, canonical, hint_for, right_for
 from ferryml.server.mlflow.wsgi import Request
 
@@ -44,9 +46,11 @@ class Door:
     Args:
         flask: MLflow's Flask application, asked for its routes.
         limit: largest request body that is not a file, in bytes, also after decompression.
+        default: called for clients that name no experiment.
     """
 
-    def __init__(self, flask: Any, guard: Guard, limit: int) -> None:
+    def __init__(self, flask: Any, guard: Guard, limit: int, default: DefaultExperiment) -> None:
+        self._default = default
         self._routes = flask.url_map.bind("ferry")
         self._guard = guard
         self.limit = limit
@@ -74,6 +78,10 @@ class Door:
         if route.rule == SPANS:
             return self._spans(caller, request)
         body = _json(request.body)
+        ids = mentioned(body, parse_qs(request.query), route.arguments)
+        if self._needs_default(caller, ids):
+            request = at_home(request, body, self._default(caller.workspace))
+            body = _json(request.body)
         query = parse_qs(request.query, keep_blank_values=True)
         ids = mentioned(body, query, route.arguments)
         self._guard.own_workspace(caller.workspace, ids)
@@ -86,14 +94,16 @@ class Door:
             return _with_tag(request, body, caller.job)
         return request
 
+    def _needs_default(self, caller: Caller, ids: set[Id]) -> bool:
+        return ("experiment", DEFAULT_ID) in ids and mlflow_name(caller.workspace) != DEFAULT_WORKSPACE_NAME
+
     def _spans(self, caller: Caller, request: Request) -> Request:
-        ids = {("experiment", request.headers.get("x-mlflow-experiment-id", ""))}
-        run = request.headers.get("x-mlflow-run-id", "")
-        self._guard.own_workspace(
-            caller.workspace, mentioned({"experiment_id": [key for _, key in ids], "run_id": run})
-        )
-        if run:
-            self._guard.own_job(caller, [("run", run)])
+        ids = _span_ids(request)
+        if self._needs_default(caller, ids):
+            request = at_home(request, None, self._default(caller.workspace))
+            ids = _span_ids(request)
+        self._guard.own_workspace(caller.workspace, ids)
+        self._guard.own_job(caller, ids)
         encoding = request.headers.get("content-encoding", "")
         if not encoding:
             return request
@@ -112,6 +122,11 @@ def error_body(error: FerryError) -> dict[str, Any]:
     """What MLflow's clients understand, and Ferry's code beside it."""
     text = f"{error.message} {error.hint}".strip()
     return {"error_code": _ERRORS.get(error.status, "INTERNAL_ERROR"), "message": text, "code": error.code}
+
+
+def _span_ids(request: Request) -> set[Id]:
+    names = {"experiment_id": "x-mlflow-experiment-id", "run_id": "x-mlflow-run-id"}
+    return mentioned({key: request.headers[name] for key, name in names.items() if name in request.headers})
 
 
 def _json(body: bytes) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import mlflow.server as mlflow_server
 import sqlalchemy
-from mlflow.entities import Workspace
+from mlflow.entities import Experiment, Workspace
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.server import handlers, workspace_helpers
@@ -20,7 +20,7 @@ from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAl
 from mlflow.tracking._tracking_service import utils as tracking_service
 
 from ferryml.domain.errors import Defect, NotFound
-from ferryml.server.mlflow.context import current, mlflow_name
+from ferryml.server.mlflow.context import current, inside, mlflow_name
 from ferryml.server.mlflow.environment import ARTIFACT_DESTINATION, ARTIFACT_ROOT
 from ferryml.server.mlflow.guard import Guard
 from ferryml.server.mlflow.repository import TreeRepository
@@ -68,6 +68,7 @@ class MlflowHost:
         self.registry: Any = RegistryStore(database_url)
         self.workspaces: Any = self.tracking._get_workspace_provider_instance()
         self._known: set[str] = set()
+        self._defaults: dict[str, str] = {}
         self._knowing = threading.Lock()
         self._install()
 
@@ -89,6 +90,22 @@ class MlflowHost:
             except MlflowException:
                 self._create_workspace(name, workspace)
             self._known.add(name)
+
+    def default_experiment(self, workspace: str) -> str:
+        """Id of the workspace's experiment `Default`, where MLflow's clients write who name none."""
+        if workspace not in self._defaults:
+            with inside(workspace):
+                found = self.tracking.get_experiment_by_name(Experiment.DEFAULT_EXPERIMENT_NAME)
+                self._defaults[workspace] = found.experiment_id if found else self._create_default()
+        return self._defaults[workspace]
+
+    def _create_default(self) -> str:
+        try:
+            return str(self.tracking.create_experiment(Experiment.DEFAULT_EXPERIMENT_NAME))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return str(self.tracking.get_experiment_by_name(Experiment.DEFAULT_EXPERIMENT_NAME).experiment_id)
 
     def _create_workspace(self, name: str, workspace: str) -> None:
         try:

@@ -35,7 +35,7 @@ class Replay:
 
     def __init__(self, host: MlflowHost, limit: int, file_limit: int) -> None:
         self._host = host
-        self._door = Door(host.flask, host.guard, limit)
+        self._door = Door(host.flask, host.guard, limit, host.default_experiment)
         self._files = Files(host.tree, host.guard, file_limit)
         self._spans = spans_app()
 
