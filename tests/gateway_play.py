@@ -33,9 +33,7 @@ class PlayPlace:
         self.uplink = Uplink(self.wire)
         self.journal, self.runs = Journal(self.db, 1 << 20), Runs(self.db)
         self.forwarder = Forwarder(self.db, self.journal, self.store, self.uplink, self._created, (0.01, 0.05))
-        self.mlflow = MlflowDoor(
-            self.db, self.journal, self.runs, self.store, self.uplink, self.forwarder, patience_s
-        )
+        self.mlflow = MlflowDoor(self.db, self.journal, self.runs, self.store, self.uplink, self.forwarder, patience_s)
         self.mlflow.new_run_id = lambda: f"{next(ids):032x}"
         grants = Grants(enrolled.server_key, enrolled.server_id, enrolled.site)
         secrets = itertools.count()
@@ -57,6 +55,7 @@ class PlayPlace:
         self.forwarder.stop()
         self.door.close()
         self.db.close()
+        self.wire.close()
 
     def _created(self, uid: str, call: Any, result: Any) -> None:
         self.mlflow.created(uid, call, result)

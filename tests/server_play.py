@@ -41,6 +41,7 @@ class PlayServer:
         self.refuse: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda entry: None
         self.fault: Callable[[Request], Response | None] = lambda request: None
         self.unknown: set[str] = set()
+        self.spoiled = b""
         self.public_keys: dict[str, str] = {}
         self.clock_shift_s = 0.0
         routes = [
@@ -159,7 +160,10 @@ class PlayServer:
         results: dict[str, Any] = {}
         refused: dict[str, Any] = {}
         said: dict[str, int] = {}
-        for entry in (await request.json())["entries"]:
+        body = await request.body()
+        if self.spoiled and self.spoiled in body:
+            return self._answer(request, {"error": {"code": "BadRequest", "message": "unreadable"}}, 422)
+        for entry in json.loads(body)["entries"]:
             stream, key = f"{entry['uid']}/{entry['attempt']}", f"{entry['uid']}/{entry['attempt']}/{entry['seq']}"
             if entry["uid"] in self.unknown:
                 continue

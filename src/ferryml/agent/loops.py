@@ -15,6 +15,9 @@ from ferryml.domain.link import Heartbeat, HeartbeatAnswer
 
 log = logging.getLogger(__name__)
 
+CALL_LEFT_S = 0.2
+"""At the end: how long a call under way is waited for; a long poll is abandoned."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -108,8 +111,10 @@ class Loops:
         self._stopping.set()
         self._wishes.set()
         self._news.set()
-        for thread in self._threads:
-            thread.join(timeout_s)
+        operator, *linked = self._threads
+        operator.join(timeout_s)
+        for thread in linked:
+            thread.join(CALL_LEFT_S)
 
     def wake(self) -> None:
         """Something changed on the site: look now."""
@@ -136,9 +141,13 @@ class Loops:
             try:
                 step()
             except FerryError as error:
+                if self._stopping.is_set():
+                    return
                 self.state.failed(error)
                 self._stopping.wait(self._pace.retry_max_s if isinstance(error, Refused) else backoff.failed())
             except Exception:  # this is the loop runner: a defect in one turn must not end the loop
+                if self._stopping.is_set():
+                    return
                 log.exception("defect in %s", threading.current_thread().name)
                 self._stopping.wait(backoff.failed())
             else:

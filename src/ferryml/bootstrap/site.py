@@ -111,6 +111,8 @@ class Site:
         self.gateway.stop()
         self._captures.close()
         self._ledger.close()
+        self._member.agent.close()
+        self._member.gateway.close()
 
     def _end_jobs(self) -> None:
         grace = self.settings.cancel_grace_s
@@ -159,7 +161,11 @@ def join(settings: SiteSettings, join_token: str) -> Member:
             version=version(),
             backend="local",
         )
-        enrolled = enrol(Wire(open_client(route), route), request)
+        stranger = Wire(open_client(route), route)
+        try:
+            enrolled = enrol(stranger, request)
+        finally:
+            stranger.close()
         _write(kept, enrolled.model_dump_json())
     clock = Clock(dice.now)
     site, server = enrolled.site, enrolled.server_id

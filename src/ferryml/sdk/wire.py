@@ -85,6 +85,10 @@ class Wire:
         self._route = route
         self._signer = signer
 
+    def close(self) -> None:
+        """Lets go of kept connections."""
+        self._client.close()
+
     def send(
         self,
         method: str,
