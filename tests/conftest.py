@@ -2,10 +2,12 @@
 
 import ipaddress
 import socket
+from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["fixtures_components", "fixtures_gateway", "fixtures_postgres", "fixtures_router", "fixtures_s3", "fixtures_serving", "fixtures_squid"]
+# Each tests/fixtures_*.py is a plugin; put new fixtures there.
+pytest_plugins = sorted(file.stem for file in Path(__file__).parent.glob("fixtures_*.py"))
 
 
 def pytest_configure() -> None:

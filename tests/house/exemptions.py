@@ -19,7 +19,7 @@ EXEMPTIONS: dict[str, dict[str, str]] = {
         "src/ferryml/cli/main.py": "2026-11-22: the CLI's main: a defect must come out as one, with its exit code",
         "src/ferryml/agent/loops.py": "2026-11-22: loop runner: a defect in one turn must not end the loop",
         "src/ferryml/agent/operator.py": "2026-11-22: loop runner: one broken uid must not stop the site",
-        "src/ferryml/backends/local/serving.py": "2026-11-22: loop runner: one broken instance must not stop the others",
+        "src/ferryml/backends/local/serving.py": "2026-11-22: loop runner: one broken instance must not stop others",
         "src/ferryml/gateway/forwarder.py": "2026-11-22: loop runner: a defect in one round must not lose the journal",
         "src/ferryml/server/limits.py": "2026-11-22: error mapper: whatever happens is logged and answered once",
     },
