@@ -11,10 +11,10 @@ from ferryml.cli.assets import loader
 from ferryml.cli.kit import Shared, new_app
 from ferryml.sdk.overrides import value_of
 
-COLUMNS = ("name", "state", "status", "provisioning_state", "description", "ferry.reason")
-RUN_COLUMNS = ("id", "run", "state", "phase", "trigger", "started_at", "created_at", "reason")
+COLUMNS = ("name", "phase", "last_run.state", "last_run.reason", "description")
+RUN_COLUMNS = ("run", "state", "started_at", "candidate", "model", "reason")
 RunId = Annotated[str | None, typer.Option("--run", "--run-id", help="The run; else the one that waits.")]
-WAITING = ("awaiting_approval", "AwaitingApproval", "awaiting approval")
+WAITING = "awaiting_approval"
 app = new_app("Automations: retrain when needed, prove the result, roll it out.")
 
 
@@ -75,6 +75,6 @@ def reject(shared: Shared, name: kit.Name, run: RunId = None) -> Any:
 def _decide(shared: Shared, name: str, run: str | None, word: str) -> Any:
     if run is None:
         runs = shared.client.automations.history(name)
-        waiting = [one for one in runs if (one.get("state") or one.get("phase")) in WAITING]
-        run = kit.need(str(waiting[0].get("id") or waiting[0].get("run")) if waiting else None, "--run")
+        waiting = [one for one in runs if one["state"] == WAITING]
+        run = kit.need(str(waiting[0]["run"]) if waiting else None, "--run (no run waits for approval)")
     return shared.client.automations.decide(name, str(run), word)

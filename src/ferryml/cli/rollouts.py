@@ -10,8 +10,8 @@ from ferryml.cli import kit, named
 from ferryml.cli.assets import loader
 from ferryml.cli.kit import Shared, new_app
 
-COLUMNS = ("name", "phase", "status", "provisioning_state", "endpoints", "ferry.reason")
-PROMOTED = "Promoted"
+COLUMNS = ("name", "status", "endpoints", "ferry.reason")
+PROMOTED = "promoted"
 app = new_app("Rollouts: a new revision comes into service step by step, or not at all.")
 
 
@@ -20,8 +20,6 @@ def create(
     shared: Shared, file: kit.File, name: kit.OptionalName = None, set: kit.Set = None, no_wait: kit.NoWait = False,
 ) -> Any:  # fmt: skip
     """Start a rollout and wait for its end; exits with 1 unless it was promoted."""
-    from ferryml.sdk.flows import rollout_phase
-
     spec = loader("load_rollout")(file, kit.overrides(set, name=name), warn=shared.talk.warn)
     with shared.talk.busy("sending what is local"):
         made = shared.client.rollouts.create(spec)
@@ -29,9 +27,9 @@ def create(
         return made
     with shared.talk.busy(f"rollout {made['name']}"):
         made = shared.client.rollouts.wait(made["name"], shared.talk.state)
-    if rollout_phase(made) != PROMOTED:
+    if made["status"] != PROMOTED:
         kit.show(made, shared, COLUMNS)
-        shared.talk.note(f"rollout {made['name']} is {rollout_phase(made)}: {(made.get('ferry') or {}).get('reason', '')}")
+        shared.talk.note(f"rollout {made['name']} is {made['status']}: {(made.get('ferry') or {}).get('reason', '')}")
         raise typer.Exit(1)
     return made
 

@@ -30,6 +30,6 @@ def token(shared: Shared, name: kit.Name) -> Any:
     return shared.client.sites.token(name)
 
 
-named.add_show(app, "site", "sites", ("name", "zone", "state", "status", "backend", "version", "last_seen"))
+named.add_show(app, "site", "sites", ("name", "zone", "state", "backend", "version", "last_seen"))
 named.add_update(app, "site", "sites")
 named.add_delete(app, "site", "sites")

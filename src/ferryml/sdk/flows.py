@@ -20,7 +20,7 @@ SETTLED = ("Succeeded", "Failed", "Canceled")
 """Provisioning states that an operation ends in."""
 STD_LOG = "user_logs/std_log.txt"
 
-ROLLOUT_ENDED = ("Promoted", "RolledBack", "Failed", "Canceled")
+ROLLOUT_ENDED = ("promoted", "rolled_back", "failed")
 """Phases of a rollout that never change again."""
 PREDICTION_S = 310.0
 """Seconds to wait for a prediction: the longest request_timeout_ms, and some for the way."""
@@ -182,18 +182,13 @@ def wait_rollout(workspace: str, name: str, notice: Notice | None = None) -> Flo
     last: object = None
     while True:
         rollout = yield from get(below(workspace, "rollouts", quote(name, safe="")))
-        seen = (rollout_phase(rollout), (rollout.get("ferry") or {}).get("reason"))
+        seen = (rollout["status"], (rollout.get("ferry") or {}).get("reason"))
         if seen != last and notice is not None:
             notice(rollout)
         last = seen
-        if rollout_phase(rollout) in ROLLOUT_ENDED:
+        if rollout["status"] in ROLLOUT_ENDED:
             return rollout
         yield Pause(0.5)
-
-
-def rollout_phase(rollout: Json) -> str:
-    """Where a rollout is."""
-    return str(rollout.get("status") or rollout.get("phase") or rollout.get("provisioning_state") or "")
 
 
 def print_log(workspace: str, name: str, path: str, write: Write) -> Flow[None]:

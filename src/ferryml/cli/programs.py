@@ -1,0 +1,70 @@
+"""Starting Ferry's own programs: their extras, their settings, their logs."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ferryml.domain.errors import Refused
+from ferryml.settings.knob import Settings
+
+INSTALL = "pip install 'ferryml[server,agent]'"
+S = TypeVar("S", bound=Settings)
+
+
+def program(module: str) -> Any:
+    """A module that needs the extras. Raises Refused(MissingExtra) with the exact command that installs them."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "ferryml":
+            raise
+        raise Refused("MissingExtra", f"this needs {error.name}, which the client's install leaves out", INSTALL) from error
+
+
+def settings(
+    model: type[S], options: Mapping[str, Any], config: Path | None = None, kept: Mapping[str, object] | None = None
+) -> S:
+    """The settings of a program: options before FERRY_* before the settings file before defaults.
+
+    Args:
+        options: setting -> value, None where the command line does not say.
+        config: TOML file; None: FERRY_SETTINGS, else none.
+        kept: what an earlier command wrote down, used below the file.
+    """
+    from ferryml.settings.load import load
+
+    said = {model.environment_name(name): str(value) for name, value in options.items() if value is not None}
+    file = _read(config or (Path(os.environ["FERRY_SETTINGS"]) if "FERRY_SETTINGS" in os.environ else None))
+    section = {**(kept or {}), **_section(file, model.section)}
+    return load(model, {**os.environ, **said}, {model.section: section})
+
+
+def log_to_stderr() -> None:
+    """A program's log: one line each, with the time."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("httpx", "alembic", "mlflow", "uvicorn.error"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _read(config: Path | None) -> Mapping[str, Any]:
+    if config is None:
+        return {}
+    try:
+        return tomllib.loads(config.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refused("FileNotFound", f"{config} cannot be read: {error.strerror}", "Name a settings file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Refused("BadValue", f"{config} is not TOML: {error}", "See docs/settings.md.") from error
+
+
+def _section(file: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = file.get(name, {})
+    if not isinstance(section, Mapping):
+        raise Refused("BadValue", f"{name} in the settings file must be a section", "See docs/settings.md.")
+    return section
