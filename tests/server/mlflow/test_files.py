@@ -157,6 +157,26 @@ def test_large_files_with_the_real_client(server):
     assert whole.hexdigest() == digest
 
 
+def test_clients_that_want_multipart_fall_back(server):
+    server.python(
+        "anna",
+        """
+        import mlflow, pathlib
+        pathlib.Path("parts.bin").write_bytes(b"x" * (6 << 20))
+        mlflow.set_experiment("parts")
+        with mlflow.start_run() as run:
+            mlflow.log_artifact("parts.bin")
+        path = mlflow.artifacts.download_artifacts(f"runs:/{run.info.run_id}/parts.bin")
+        assert pathlib.Path(path).stat().st_size == 6 << 20
+        """,
+        MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD="true",
+        MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD="true",
+        MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE=str(5 << 20),
+        MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE=str(5 << 20),
+    )
+    assert any(file.path.endswith("/parts.bin") for file in server.tree.below("blue", ""))
+
+
 def test_the_limit_holds_on_the_wire(serving):
     with serving(Limits(body=2000, file=100)) as small, small.client("anna") as anna:
         experiment = post(anna, "/api/2.0/mlflow/experiments/create", name="small")["experiment_id"]
