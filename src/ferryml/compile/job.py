@@ -29,22 +29,8 @@ class Places:
 
 
 def rendered_command(order: JobOrder, places: Places) -> str:
-    """The command for `/bin/bash -c`; raises Refused `UnresolvedExpression`.
-
-    With several processes on one machine, bash starts one copy for each rank; the first that fails ends all.
-    """
-    command = render(order.command, _inputs(order, places), places.outputs, order.name)
-    count = process_count(order)
-    if count == 1:
-        return command
-    return "\n".join(
-        [
-            f"pids=(); code=0; for ((rank = 0; rank < {count}; rank++)); do",
-            f"RANK=$rank LOCAL_RANK=$rank /bin/bash -c {_quoted(command)} & pids+=($!); done",
-            'for pid in "${pids[@]}"; do wait -n || { code=$?; kill "${pids[@]}" 2>/dev/null; break; }; done',
-            "wait; exit $code",
-        ]
-    )
+    """The command for `/bin/bash -c`; raises Refused `UnresolvedExpression`."""
+    return render(order.command, _inputs(order, places), places.outputs, order.name)
 
 
 def job_variables(order: JobOrder, places: Places, attempt: int, uid: str) -> dict[str, str]:
@@ -61,7 +47,7 @@ def job_variables(order: JobOrder, places: Places, attempt: int, uid: str) -> di
 
 
 def process_variables(order: JobOrder) -> dict[str, str]:
-    """What one process of a one-machine job is told about its group (SPEC.md 5.4)."""
+    """What the first process of a one-machine job is told about its group (SPEC.md 5.4); others have other ranks."""
     if _kind(order) != "pytorch":
         return {}
     count = process_count(order)
@@ -98,10 +84,6 @@ def local_notes(order: JobOrder) -> tuple[str, ...]:
 
 def _kind(order: JobOrder) -> str:
     return str(order.distribution.get("type") or "").lower()
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def _inputs(order: JobOrder, places: Places) -> dict[str, str]:

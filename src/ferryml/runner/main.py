@@ -114,7 +114,8 @@ class Runner:
         adopt_orphans()
         env = {**plan["env"], "MLFLOW_TRACKING_TOKEN": self._token}
         try:
-            program = Program(plan["command"], env, os.path.join(self._folder, "code"), self._log, self._events)
+            where = os.path.join(self._folder, "code")
+            program = Program(plan["command"], env, where, self._log, self._events, plan["ranks"])
         except OSError as error:
             self._end(code="StagingFailed", message=f"the program could not be started: {error}", machine_fault=True)
             return

@@ -30,30 +30,39 @@ def adopt_orphans() -> None:
 
 
 class Program:
-    """`command` under bash. `events` gets `("ended", exit_code)`; 128 + N when it was ended by signal N."""
+    """`command` under bash, one copy for each rank, all writing to `log`.
 
-    def __init__(self, command: str, env: dict[str, str], cwd: str, log: str, events: queue.SimpleQueue[Any]) -> None:
+    `events` gets `("ended", exit_code)` when all have ended well or the first has failed; 128 + N for signal N.
+    """
+
+    def __init__(
+        self, command: str, env: dict[str, str], cwd: str, log: str, events: queue.SimpleQueue[Any], ranks: int = 1
+    ) -> None:
         shell = "/bin/bash" if os.path.exists("/bin/bash") else "bash"
+        self._started: dict[int, subprocess.Popen[bytes]] = {}
         with open(log, "ab") as output:
-            started = subprocess.Popen(
-                [shell, "-c", command],
-                cwd=cwd,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.pid = started.pid
-        self.mark = start_mark(started.pid)
-        self._started = started
+            for rank in range(ranks):
+                own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if ranks > 1 else {}
+                started = subprocess.Popen(
+                    [shell, "-c", command],
+                    cwd=cwd,
+                    env={**env, **own},
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                self._started[started.pid] = started
+        self.pid = min(self._started)
+        self.mark = start_mark(self.pid)
+        self._running = set(self._started)
         self._events = events
         self._reaper = threading.Thread(target=self._reap, name="reaper", daemon=True)
         self._reaper.start()
 
     def signal(self, number: int) -> None:
-        """To the whole session, and to descendants that made a session of their own."""
-        _send_group(self.pid, number)
+        """To every session of it, and to descendants that made a session of their own."""
+        self._send_groups(number)
         for pid in descendants(os.getpid()):
             _send(pid, number)
 
@@ -61,7 +70,7 @@ class Program:
         """Kill whatever is left of it, until nothing is."""
         until = time.monotonic() + limit_s
         while time.monotonic() < until:
-            _send_group(self.pid, signal.SIGKILL)
+            self._send_groups(signal.SIGKILL)
             left = descendants(os.getpid())
             if not left:
                 return
@@ -76,10 +85,19 @@ class Program:
                 pid, status = os.waitpid(-1, 0)
             except ChildProcessError:
                 return
-            if pid == self.pid:
-                code = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-                self._started.returncode = code
-                self._events.put(("ended", code))
+            if pid in self._running:
+                self._ended(pid, 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+
+    def _ended(self, pid: int, code: int) -> None:
+        self._started[pid].returncode = code
+        self._running.discard(pid)
+        if code or not self._running:
+            self._events.put(("ended", code))
+
+    def _send_groups(self, number: int) -> None:
+        for pid in self._started:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, number)
 
 
 def descendants(root: int) -> list[int]:
@@ -132,11 +150,6 @@ def _cgroup_counters() -> list[tuple[str, str]]:
     except (OSError, ValueError):
         pass
     return [*found, ("/sys/fs/cgroup/memory.events", "oom_kill")]
-
-
-def _send_group(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
 
 
 def _send(pid: int, number: int) -> None:

@@ -24,16 +24,27 @@ def fetch_uri(item: dict[str, Any], target: str, stop: threading.Event) -> None:
     Raises:
         Unreachable: it failed for good, or five times.
     """
+    if not item["uri"].startswith(("http://", "https://")):
+        raise Unreachable(f"{_plain(item['uri'])} is no web address")
     context = ssl.create_default_context(cafile=item.get("ca_bundle") or None)
     proxies = {"http": item["proxy"], "https": item["proxy"]} if item.get("proxy") else {}
-    opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=context)
-    )
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(proxies),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(context=context),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)  # by hand, because the usual set also opens local files
     for number in range(TRIES):
         try:
             _save(opener, item["uri"], target)
             return
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code < 500 and error.code not in (408, 429):
                 raise Unreachable(f"{_plain(item['uri'])} answers {error.code} {error.reason}") from error
             why = f"answers {error.code}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ferryml.compile.job import Places, job_variables, local_notes, process_variables, rendered_command
+from ferryml.compile.job import Places, job_variables, local_notes, process_count, process_variables, rendered_command
 from ferryml.domain.errors import Refused
 from ferryml.domain.orders import DatastorePath, InputOrder, JobOrder, OutputOrder, TreeRef
 from ferryml.domain.seen import Launch
@@ -86,7 +86,7 @@ def make_plan(
         "overlay": str(Path(python).parents[1]),
         "uid": launch.uid, "attempt": launch.attempt, "gateway": launch.gateway_url,
         "fetch": bring.fetch, "links": bring.links, "copies": bring.copies, "folders": bring.folders,
-        "roots": bring.roots, "command": rendered_command(order, places),
+        "roots": bring.roots, "ranks": process_count(order), "command": rendered_command(order, places),
         "env": {
             **_base(python, folder), **_rendezvous(order), **job_variables(order, places, launch.attempt, launch.uid)
         },
