@@ -80,7 +80,8 @@ def _content(contents: Contents, value: Input | Scalar) -> Content | None:
     first = ("model", "data") if value.type in MODELS else ("data", "model")
     content = contents.of(value.path, first)  # type: ignore[arg-type]
     if value.type in MODELS and content.type and content.type not in MODELS:
-        raise Refused("BadReference", f"{value.path} is {content.type}, the input wants {value.type}")
+        words = f"{value.path} is {content.type}, the input wants {value.type}"
+        raise Refused("BadReference", words, "Correct the input's type, or name a model.")
     return content
 
 

@@ -32,8 +32,9 @@ def _adopt_all(deps: Deps, workspace: str) -> int:
         row = tx.get("setting", "", name)
     since = int(row.spec["since_ms"]) if row else 0
     found = deps.tracking.model_versions(workspace, max(0, since - OVERLAP_MS))
-    done = sum(_adopt(deps, version) for version in found)
-    newest = max((version.created_ms for version in found), default=0)
+    adopted = [_adopt(deps, version) for version in found]
+    waiting = [version.created_ms for version, done in zip(found, adopted, strict=True) if not done]
+    newest = min(waiting, default=max((version.created_ms for version in found), default=0))
     if newest > since:
         with turn(deps) as now:
             current = now.tx.get("setting", "", name)
@@ -41,7 +42,7 @@ def _adopt_all(deps: Deps, workspace: str) -> int:
                 now.tx.insert(Row(kind="setting", name=name, spec={"since_ms": newest}))
             else:
                 now.tx.update(current.model_copy(update={"spec": {"since_ms": newest}}))
-    return done
+    return sum(adopted)
 
 
 def _adopt(deps: Deps, version: ModelVersion) -> int:
@@ -52,10 +53,11 @@ def _adopt(deps: Deps, version: ModelVersion) -> int:
         jobs = tx.find("job", workspace=workspace, label=("run", version.run_id), archived="any", limit=1)
     if known is None:
         try:
-            tree = artifacts.of_paths(deps, workspace, version.source)
+            tree = _named(artifacts.of_paths(deps, workspace, version.source))
             content = _made_by(deps, version, tree, jobs[0] if jobs else None)
             spec = Model(
-                name=version.name, version=version.version, type=content.type, path=f"runs:/{version.run_id or '-'}",
+                name=version.name, version=version.version, type=content.type,
+                path=f"content:{tree.kind}:{tree.digest}:{tree.name}",
                 properties={"mlflow.run_id": version.run_id} if version.run_id else {},
             )  # fmt: skip
             known = changed(deps, lambda now: _insert(now, workspace, spec, content))
@@ -78,6 +80,11 @@ def _made_by(deps: Deps, version: ModelVersion, tree: TreeRef, job: Row | None) 
     bound = of_output(Residency.model_validate(job.status.get("residency") or {}), kind)
     release = bound.release if bound.zones else ()
     return Content(tree=tree, type=kind, job=job.name, zones=bound.zones, release=release)
+
+
+def _named(tree: TreeRef) -> TreeRef:
+    """MLflow keeps logged models in folders called artifacts; scripts expect the name they were logged under."""
+    return tree.model_copy(update={"name": "model"}) if tree.name == "artifacts" else tree
 
 
 def _is_mlflow(deps: Deps, tree: TreeRef) -> bool:
