@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ferryml.control import deployment_orders
@@ -50,6 +51,27 @@ MAX_LOG_BYTES = 4 * 1024**2
 
 Plan = Callable[[str | None, str], RolloutOrder]
 """(champion's revision or None, candidate's revision) -> how the candidate takes over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A new revision on its way into the rows."""
+
+    workspace: str
+    endpoint: str
+    spec: OnlineDeployment
+    resolved: Resolved
+    plan: Plan
+    operation: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which lines of which log; `revision` empty: the newest that has any."""
+
+    lines: int = 5000
+    container: str = "inference-server"
+    revision: str = ""
 
 
 def create(
@@ -108,7 +130,8 @@ def roll(
         before = tx.get("deployment", workspace, deployment_key(endpoint, spec.name))
         _check_type(before, spec)
     resolved = deployment_orders.resolve(deps, workspace, endpoint, str(row.spec["compute"]), spec)
-    changed(deps, lambda now: _begin(deps, now, caller, (workspace, endpoint), spec, resolved, plan, operation or {}))
+    change = Change(workspace, endpoint, spec, resolved, plan, operation or {})
+    changed(deps, lambda now: _begin(deps, now, caller, change))
     return resolved.revision.revision
 
 
@@ -190,12 +213,10 @@ def delete(deps: Deps, caller: Caller, workspace: str, endpoint: str, name: str)
     changed(deps, work)
 
 
-def get_logs(
-    deps: Deps, caller: Caller, workspace: str, endpoint: str, name: str, lines: int = 5000,
-    container: str = "inference-server", revision: str = "",
-) -> str:  # fmt: skip
-    """The last lines of the newest revision (or of the one named), as far as they have arrived."""
+def get_logs(deps: Deps, caller: Caller, workspace: str, endpoint: str, name: str, wanted: Wanted) -> str:
+    """The last lines of a log, as far as they have arrived; also after the deployment failed."""
     allow(caller, "endpoint.read", workspace)
+    container, revision = wanted.container, wanted.revision
     if container not in ("inference-server", "storage-initializer"):
         raise Refused(
             "BadValue", f"there is no container {container[:64]!r}", "inference-server or storage-initializer."
@@ -212,7 +233,7 @@ def get_logs(
             path = f"deployments/{name}/{one}/{container}.log"
             if path in sizes:
                 first = max(0, sizes[path] - MAX_LOG_BYTES)
-                return _tail(tx.read_log(workspace, uid, path, first, MAX_LOG_BYTES), min(lines, MAX_LINES))
+                return _tail(tx.read_log(workspace, uid, path, first, MAX_LOG_BYTES), min(wanted.lines, MAX_LINES))
     return ""
 
 
@@ -278,11 +299,9 @@ def _adjust(
     begin(deps, now, parent, {"kind": "scale", "deployment": spec.name, "revision": row.status["serving"]})
 
 
-def _begin(
-    deps: Deps, now: Turn, caller: Caller, where: tuple[str, str], spec: OnlineDeployment, resolved: Resolved,
-    plan: Plan, operation: Mapping[str, Json],
-) -> None:  # fmt: skip
-    workspace, endpoint = where
+def _begin(deps: Deps, now: Turn, caller: Caller, change: Change) -> None:
+    workspace, endpoint, spec, resolved = change.workspace, change.endpoint, change.spec, change.resolved
+    operation = change.operation
     parent = need_endpoint(now.tx, workspace, endpoint)
     free(now.tx, parent)
     key, revision = deployment_key(endpoint, spec.name), resolved.revision
@@ -321,7 +340,7 @@ def _begin(
     for edge in resolved.edges:
         now.tx.link(edge)
     champion = str(row.status.get("serving") or "") or None
-    order = plan(champion, revision.revision).model_copy(update={"deployment": spec.name})
+    order = change.plan(champion, revision.revision).model_copy(update={"deployment": spec.name})
     now.record(
         caller, workspace, "deployment.create" if champion is None else "deployment.update",
         f"deployment:{key}", {"revision": revision.revision, "model": revision.model_name, "rollout": order.rollout},

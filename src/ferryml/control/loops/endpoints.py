@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ferryml.control.context import Deps, Turn, changed
@@ -20,8 +21,8 @@ def tick(deps: Deps) -> int:
         busy = [row for row in tx.find("endpoint", limit=10_000) if _late(tx, row)]
         kept = tx.find("revision", phases=(PREVIOUS,), limit=deps.settings.loop_batch)
     over = [row for row in kept if float(row.status.get("retire_at") or 0) <= now]
-    done = sum(changed(deps, lambda turn, row=row: _expire(deps, turn, row)) for row in busy)  # type: ignore[misc]
-    return done + sum(changed(deps, lambda turn, row=row: _retire(deps, turn, row)) for row in over)  # type: ignore[misc]
+    done = sum(changed(deps, partial(_expire, deps, row)) for row in busy)
+    return done + sum(changed(deps, partial(_retire, deps, row)) for row in over)
 
 
 def _late(tx: Any, row: Row) -> bool:
@@ -32,7 +33,7 @@ def _late(tx: Any, row: Row) -> bool:
     return not row.status.get("rollout") or state in WAITING
 
 
-def _expire(deps: Deps, turn: Turn, row: Row) -> int:
+def _expire(deps: Deps, row: Row, turn: Turn) -> int:
     current = turn.tx.get("endpoint", row.workspace, row.name)
     if current is None or not _late(turn.tx, current):
         return 0
@@ -50,7 +51,7 @@ def _expire(deps: Deps, turn: Turn, row: Row) -> int:
     return 1
 
 
-def _retire(deps: Deps, turn: Turn, row: Row) -> int:
+def _retire(deps: Deps, row: Row, turn: Turn) -> int:
     current = turn.tx.get("revision", row.workspace, row.name)
     endpoint = turn.tx.get("endpoint", row.workspace, row.parent.partition("/")[0])
     if current is None or current.phase != PREVIOUS:

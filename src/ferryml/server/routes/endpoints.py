@@ -138,7 +138,6 @@ def get_logs(
     container: Literal["inference-server", "storage-initializer"] = "inference-server", revision: Text = None,
 ) -> dict[str, Json]:  # fmt: skip
     """The last lines of one container: `{content}`."""
-    content = deployments.get_logs(
-        asked.deps, asked.caller, workspace, name, deployment, lines, container, revision or ""
-    )
+    wanted = deployments.Wanted(lines, container, revision or "")
+    content = deployments.get_logs(asked.deps, asked.caller, workspace, name, deployment, wanted)
     return {"content": content}
