@@ -1,0 +1,1 @@
+"""The closed loop on one machine, on real data, in about a minute: `ferry demo`."""
