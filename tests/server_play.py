@@ -81,10 +81,11 @@ class PlayServer:
         return digest
 
     def grant(self, uid: str = "job.w.j", **changes: Any) -> str:
-        grant = Grant(
-            iss=SERVER_ID, site=SITE, uid=uid, generation=1, workspace="w", kind="Job", name="j",
-            writes=("outputs", "logs", "mlflow"), mlflow_run_id="a" * 32, **{"release": (), **changes},
-        )  # fmt: skip
+        claims: dict[str, Any] = {
+            "iss": SERVER_ID, "site": SITE, "uid": uid, "generation": 1, "workspace": "w", "kind": "Job", "name": "j",
+            "writes": ("outputs", "logs", "mlflow"), "mlflow_run_id": "a" * 32,
+        }  # fmt: skip
+        grant = Grant(**{**claims, **changes})
         return jwt.encode(grant.model_dump(mode="json"), self.key, algorithm="EdDSA")
 
     def logs(self) -> dict[str, bytes]:

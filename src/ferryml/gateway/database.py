@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,6 +54,7 @@ class Database:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._depth = 0
+        self._after: list[Callable[[], None]] = []
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
 
@@ -65,11 +66,11 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """All or nothing, durable when left. Raises Unavailable (DiskFull) when the disk does not take it."""
         with self._lock:
-            self._depth += 1
+            if self._depth:
+                yield
+                return
+            self._depth, self._after = 1, []
             try:
-                if self._depth > 1:
-                    yield
-                    return
                 with self._db:
                     self._db.execute("BEGIN IMMEDIATE")
                     yield
@@ -77,7 +78,18 @@ class Database:
                 code: Code = "DiskFull" if "full" in str(error) else "Unavailable"
                 raise Unavailable(code, f"the journal cannot be written: {error}", "Free space on the disk.") from error
             finally:
-                self._depth -= 1
+                self._depth = 0
+            landed = self._after
+        for tell in landed:
+            tell()
+
+    def after(self, tell: Callable[[], None]) -> None:
+        """Called once the present transaction has landed and nothing is locked any more; at once outside of one."""
+        with self._lock:
+            if self._depth:
+                self._after.append(tell)
+                return
+        tell()
 
     def run(self, sql: str, *values: Value) -> int:
         """One change; returns the number of rows."""

@@ -248,6 +248,10 @@ class Journal:
         )
 
     def _notify(self) -> None:
+        """Never under the database's lock: those who wait for changes look into it."""
+        self._db.after(self._tell)
+
+    def _tell(self) -> None:
         with self.changed:
             self.changed.notify_all()
 

@@ -34,6 +34,8 @@ class Runs:
 
     def known(self, uid: str, run: str) -> str | None:
         """The id that facts are kept under, or None when the run is not this job's."""
+        if not run:
+            return None
         row = self._db.row("SELECT run FROM runs WHERE uid = ? AND (run = ? OR made = ?)", uid, run, run)
         return None if row is None else str(row[0])
 
