@@ -47,8 +47,8 @@ def _create(app: typer.Typer, noun: str, attribute: str, load: str) -> None:
         set: kit.Set = None,
     ) -> Any:  # fmt: skip
         given = kit.overrides(
-            set, name=name, version=fields.version, type=fields.type, path=here(fields.path), description=fields.description,
-            stage=fields.stage,
+            set, name=name, version=fields.version, type=fields.type, path=here(fields.path),
+            description=fields.description, stage=fields.stage,
         )  # fmt: skip
         spec = loader(load)(file, given, warn=shared.talk.warn)
         with shared.talk.busy(f"creating {noun} {spec.name or ''}"):

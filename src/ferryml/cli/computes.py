@@ -25,9 +25,7 @@ class Fields(kit.Bundle):
     )
     resource_id: Annotated[str | None, typer.Option("--resource-id", help="The cluster's id, or site:NAME.")] = None
     namespace: Annotated[str | None, typer.Option("--namespace", help="Namespace of the workloads.")] = None
-    identity_type: Annotated[
-        str | None, typer.Option("--identity-type", help="SystemAssigned or UserAssigned.")
-    ] = None
+    identity_type: Annotated[str | None, typer.Option("--identity-type", help="SystemAssigned or UserAssigned.")] = None
     user_assigned_identities: Annotated[
         str | None, typer.Option("--user-assigned-identities", help="Ids, separated by spaces.")
     ] = None

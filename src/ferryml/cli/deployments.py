@@ -127,7 +127,9 @@ def get_logs(
 
 def _endpoint(spec: Any) -> str:
     if not spec.endpoint_name:
-        raise Refused("MissingField", "the deployment names no endpoint", "Give --endpoint-name, or write endpoint_name.")
+        raise Refused(
+            "MissingField", "the deployment names no endpoint", "Give --endpoint-name, or write endpoint_name."
+        )
     return str(spec.endpoint_name)
 
 

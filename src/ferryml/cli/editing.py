@@ -42,7 +42,7 @@ def _pair(text: str, option: str, as_text: bool) -> tuple[str, Any]:
 def _added(present: Any, parts: list[str], path: str, as_text: bool) -> Any:
     if not parts:
         raise Refused("BadValue", f"--add {path} has nothing to add", "Write --add PATH KEY=VALUE or --add PATH VALUE.")
-    pairs = {key: value for key, value in (_pair(part, "--add", as_text) for part in parts if "=" in part)}
+    pairs = dict(_pair(part, "--add", as_text) for part in parts if "=" in part)
     plain = [part if as_text else value_of(part) for part in parts if "=" not in part]
     if present is None or isinstance(present, list):
         return [*(present or []), *plain, *([pairs] if pairs else [])]

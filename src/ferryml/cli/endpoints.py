@@ -74,7 +74,9 @@ def update(
 
 
 @kit.verb(app, "delete")
-def delete(shared: Shared, name: kit.Name, yes: kit.Yes = False, no_wait: kit.NoWait = False, local: Local = False) -> None:
+def delete(
+    shared: Shared, name: kit.Name, yes: kit.Yes = False, no_wait: kit.NoWait = False, local: Local = False
+) -> None:
     """Delete an endpoint with its deployments; prints nothing."""
     refuse_local(local)
     kit.confirm(yes, f"Delete endpoint {name} and its deployments?")
@@ -87,7 +89,9 @@ def delete(shared: Shared, name: kit.Name, yes: kit.Yes = False, no_wait: kit.No
 @kit.verb(app, "invoke")
 def invoke(
     shared: Shared, name: kit.Name,
-    request_file: Annotated[Path | None, typer.Option("--request-file", "-r", help="File to post; - reads stdin.")] = None,
+    request_file: Annotated[
+        Path | None, typer.Option("--request-file", "-r", help="File to post; - reads stdin.")
+    ] = None,
     deployment_name: Annotated[
         str | None, typer.Option("--deployment-name", "-d", help="This deployment, whatever the traffic.")
     ] = None,
@@ -121,9 +125,9 @@ def regenerate_keys(
 def feedback(
     shared: Shared, name: kit.Name,
     request_id: Annotated[str | None, typer.Option("--request-id", help="Of an answered request.")] = None,
-    label: Annotated[str | None, typer.Option("--label", help="What the answer should have been, as JSON or text.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="The right answer, as JSON or text.")] = None,
     labels_file: Annotated[
-        Path | None, typer.Option("--labels-file", "-f", help="JSON lines {request_id, label}, or CSV with these heads.")
+        Path | None, typer.Option("--labels-file", "-f", help="JSON lines {request_id, label}, or such CSV.")
     ] = None,
 ) -> Any:  # fmt: skip
     """Tell what the right answers would have been, so that live accuracy becomes a metric."""
@@ -165,7 +169,9 @@ def read_request(file: Path | None) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise Refused("FileNotFound", f"{file} cannot be read: {error.strerror}", "Name a file with the request.") from error
+        raise Refused(
+            "FileNotFound", f"{file} cannot be read: {error.strerror}", "Name a file with the request."
+        ) from error
 
 
 def refuse_local(local: bool) -> None:

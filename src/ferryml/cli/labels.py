@@ -22,7 +22,9 @@ def read_labels(file: Path) -> list[tuple[str, Any]]:
     if text.lstrip().startswith(("[", "{")):
         return [_pair(row, file, number) for number, row in enumerate(_json_rows(text, file), 1)]
     rows = csv.DictReader(text.splitlines())
-    return [_pair({**row, "label": value_of(row.get("label") or "")}, file, number) for number, row in enumerate(rows, 2)]
+    return [
+        _pair({**row, "label": value_of(row.get("label") or "")}, file, number) for number, row in enumerate(rows, 2)
+    ]
 
 
 def _json_rows(text: str, file: Path) -> list[Any]:

@@ -26,5 +26,3 @@ def show(
     if shared.output == "table" and isinstance(found, dict):
         return found.get("edges") or found.get("items") or found
     return found
-
-

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return REFUSED
     except FerryError as error:
         return _report(error, args)
-    except Exception as error:  # the last door: a defect must come out as one, with its exit code
+    except Exception as error:  # noqa: BLE001 - the last door: a defect must come out as one, with its exit code
         text = f"{type(error).__name__}: {error}"
         return _report(Defect("Internal", text, "Run again with --debug and report what it shows."), args, error)
 

@@ -24,7 +24,9 @@ def program(module: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "ferryml":
             raise
-        raise Refused("MissingExtra", f"this needs {error.name}, which the client's install leaves out", INSTALL) from error
+        raise Refused(
+            "MissingExtra", f"this needs {error.name}, which the client's install leaves out", INSTALL
+        ) from error
 
 
 def settings(

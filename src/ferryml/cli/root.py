@@ -13,7 +13,8 @@ from typer.core import TyperGroup
 from ferryml.cli.catalogue import BY_WORD, ENTRIES
 from ferryml.domain.errors import Refused
 
-_MISUSE, _ANY_MISUSE = typer.BadParameter.__mro__[1:3]
+_MISUSE: type[Any] = typer.BadParameter.__mro__[1]
+_ANY_MISUSE: type[Any] = typer.BadParameter.__mro__[2]
 """UsageError and ClickException; Typer does not export them, whichever Click it stands on."""
 
 
@@ -65,7 +66,7 @@ def run(args: Sequence[str]) -> Any:
     except _MISUSE as error:
         raise _usage(error) from error
     except _ANY_MISUSE as error:
-        raise Refused("Usage", error.format_message()) from error  # type: ignore[attr-defined] # a ClickException
+        raise Refused("Usage", error.format_message()) from error
 
 
 def _usage(error: Any) -> Refused:

@@ -28,7 +28,12 @@ log = logging.getLogger(__name__)
 def run(state: LocalState, port: int | None, config: Path | None) -> None:
     """Until SIGTERM or SIGINT (which end the work too), or SIGUSR1 (which lets it go on for the next `ferry up`)."""
     over, keep = threading.Event(), threading.Event()
-    signal.signal(signal.SIGUSR1, lambda *_: (keep.set(), over.set()))
+
+    def leave(*_: object) -> None:
+        keep.set()
+        over.set()
+
+    signal.signal(signal.SIGUSR1, leave)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
     state.write(ready=False)

@@ -20,7 +20,8 @@ app = new_app("Tokens: who may do what, and for how long.")
 def create(
     shared: Shared, name: kit.Name,
     role: Annotated[
-        Literal["owner", "it-operator", "data-scientist", "reader", "scorer"], typer.Option("--role", help="Its rights.")
+        Literal["owner", "it-operator", "data-scientist", "reader", "scorer"],
+        typer.Option("--role", help="Its rights."),
     ] = "data-scientist",
     expires_in: Annotated[
         str | None, typer.Option("--expires-in", help="Life: 90s, 30m, 12h or 7d; else the server's default.")

@@ -11,6 +11,8 @@ from ferryml.cli import kit
 from ferryml.cli.kit import Shared, single_app
 
 app = single_app()
+CHAIN = (("models", "model"), ("jobs", "job"), ("code", "code"), ("environments", "environment"), ("data", "data"))
+"""Key of the answer -> what one of them is called, in the order in which a person asks."""
 
 
 @kit.verb(app, "trace")
@@ -27,39 +29,28 @@ def trace(
 
 
 def lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """The trace as a person reads it: one step a line, what it came from below it."""
-    steps = found.get("steps") or found.get("path")
-    if isinstance(steps, list):
-        for step in steps:
-            yield _step(step)
-        return
-    for key, value in found.items():
-        yield from _fact(key, value, "")
+    """The trace as a person reads it: one thing a line, nearest first, with what is known of it."""
+    nodes = {node["id"]: node for node in (found.get("lineage") or {}).get("nodes") or ()}
+    yield _line("prediction", found["request_id"], ())
+    deployed = [f"revision {found['revision']}", *_made(found.get("deployed_at"), found.get("deployed_by"))]
+    yield _line("deployment", f"{found['endpoint']}/{found['deployment']}", deployed)
+    for key, word in CHAIN:
+        for ident in found.get(key) or ():
+            node = nodes.get(ident) or {}
+            yield _line(word, str(ident).removeprefix(f"{word}:"), _facts(node))
 
 
-def _step(step: Any) -> str:
-    if not isinstance(step, Mapping):
-        return str(step)
-    node = step.get("node") or step.get("target") or step.get("name") or ""
-    why = step.get("relation") or step.get("what") or ""
-    facts = ", ".join(
-        f"{key} {value}" for key, value in step.items()
-        if key not in ("node", "target", "name", "relation", "what", "depth") and not isinstance(value, dict | list)
-    )  # fmt: skip
-    return f"{'  ' * int(step.get('depth') or 0)}{node}{f'  ({why})' if why else ''}{f'  {facts}' if facts else ''}"
+def _line(word: str, name: str, facts: Any) -> str:
+    said = ", ".join(facts)
+    return f"{word:<11}  {name}{f'  ({said})' if said else ''}"
 
 
-def _fact(key: str, value: Any, indent: str) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        yield f"{indent}{key}:"
-        for inner, each in value.items():
-            yield from _fact(inner, each, indent + "  ")
-    elif isinstance(value, list):
-        yield f"{indent}{key}:"
-        for each in value:
-            if isinstance(each, Mapping):
-                yield f"{indent}  - " + ", ".join(f"{k}: {v}" for k, v in each.items() if not isinstance(v, dict | list))
-            else:
-                yield f"{indent}  - {each}"
-    elif value not in (None, ""):
-        yield f"{indent}{key}: {value}"
+def _facts(node: Mapping[str, Any]) -> list[str]:
+    facts = [f"on {node['site']}"] if node.get("site") else []
+    facts += [f"commit {str(node['git_commit'])[:12]}"] if node.get("git_commit") else []
+    facts += [f"bound to {', '.join(node['zones'])}"] if node.get("zones") else []
+    return facts + _made(node.get("created_at"), node.get("created_by"))
+
+
+def _made(at: Any, by: Any) -> list[str]:
+    return ([str(at)[:19].replace("T", " ")] if at else []) + ([f"by {by}"] if by else [])

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from ferryml.domain.errors import Refused
 from ferryml.domain.orders import TreeRef
 from ferryml.sdk import flows, nouns
 from ferryml.sdk.downloads import download
@@ -85,9 +86,17 @@ class Assets(Named):
 
     def download(self, name: str, version: str, target: str | Path) -> list[Path]:
         """Bring its files to a folder."""
-        thing = self.get(name, version)
-        tree = TreeRef.model_validate(thing["ferry"]["content"]["tree"])
-        return self._run(download(self._workspace, tree, Path(target), self._client.progress))
+        return self._run(self._download(name, version, Path(target)))
+
+    def _download(self, name: str, version: str, target: Path) -> Flow[list[Path]]:
+        thing = yield from nouns.show(self._workspace, self._plural, name, version)
+        tree = (thing["ferry"].get("content") or {}).get("tree")
+        if not tree:
+            raise Refused(
+                "NotSupported", f"{name}:{thing['version']} is a reference; its files are not Ferry's",
+                "Fetch them from where `path` points.",
+            )  # fmt: skip
+        return (yield from download(self._workspace, TreeRef.model_validate(tree), target, self._client.progress))
 
 
 class Jobs(Named):

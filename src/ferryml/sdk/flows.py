@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from urllib.parse import quote
 
 from ferryml.domain.errors import NotFound, Refused, Unavailable
 from ferryml.domain.orders import TreeRef
+from ferryml.domain.parse import parse
+from ferryml.domain.spec.common import problem
 from ferryml.sdk.downloads import download
 from ferryml.sdk.flow import Call, Flow, Json, Pause, ask, get, send
 from ferryml.sdk.uploads import Progress, posted, substitute
@@ -44,8 +47,20 @@ def create(
 
 def ready(workspace: str, spec: Any, progress: Progress | None = None) -> Flow[dict[str, Any]]:
     """The posted form of a spec, with local files uploaded."""
-    data = dict(spec) if isinstance(spec, Mapping) else posted(spec)
+    data = dict(spec) if isinstance(spec, Mapping) else posted(_placed(spec))
     return (yield from substitute(workspace, data, progress))
+
+
+def _placed(spec: Any) -> Any:
+    """A spec made in Python may name files relative to the current folder, as a YAML file does to its own."""
+
+    def locate(written: str) -> str:
+        found = os.path.abspath(os.path.expanduser(written))
+        if not os.path.exists(found):
+            raise problem("FileNotFound", f"{written!r} does not exist in {os.getcwd()}")
+        return found
+
+    return parse(type(spec), posted(spec), locate=locate).spec
 
 
 def wait_job(workspace: str, name: str, notice: Notice | None = None) -> Flow[Json]:

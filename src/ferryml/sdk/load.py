@@ -140,12 +140,19 @@ def load(path: str | os.PathLike[str]) -> list[Loaded]:
 
 def _load(kind: type[S] | Any, path: Source, overrides: Iterable[Override], warn: Warn | None) -> S:
     empty = Document({}, {(): Place("the command line")}, Path(os.path.abspath("-")))
-    parsed: Parsed[S] = _parse(kind, override(empty if path is None else read_document(path), overrides))
+    document = override(empty if path is None else read_document(path), overrides)
+    made: S = read(kind, document, "" if path is None else str(path), warn)
+    return made
+
+
+def read(kind: Any, document: Document, source: str, warn: Warn | None = None) -> Any:
+    """A spec from a document, checked as a document by itself; `source` stands before its warnings."""
+    parsed: Parsed[Any] = _parse(kind, document)
     _check(parsed.spec)
     for message in parsed.warnings:
-        text = f"{path}: {message}" if path is not None else message
+        text = f"{source}: {message}" if source else message
         if warn is None:
-            warnings.warn(text, FerryWarning, stacklevel=3)
+            warnings.warn(text, FerryWarning, stacklevel=4)
         else:
             warn(text)
     return parsed.spec

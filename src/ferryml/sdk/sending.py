@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 
 from ferryml.domain.errors import Refused, Unavailable
 from ferryml.sdk.flow import Call
 
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-")
 TRIES = 5
 """Attempts of a repeatable call, with 0.2, 0.4, 0.8 and 1.6 s between them."""
 
@@ -75,3 +80,25 @@ def unreachable(url: str, error: httpx.HTTPError) -> Unavailable:
 def may_repeat(call: Call, attempt: int) -> bool:
     """Whether a failed attempt may be made again."""
     return call.repeatable and attempt < TRIES
+
+
+def request_of(http: httpx.Client | httpx.AsyncClient, call: Call) -> httpx.Request:
+    """A call as the request of either client."""
+    return http.build_request(
+        call.method, call.path, params=dict(call.query), content=call.body, headers=dict(call.headers),
+        timeout=httpx.Timeout(call.timeout_s, connect=10),
+    )  # fmt: skip
+
+
+@contextmanager
+def opened(response: httpx.Response, path: str) -> Iterator[BinaryIO]:
+    """The file that receives a body, at the byte where the body begins.
+
+    A call made again asks for the same range: what an attempt before it had written is written over.
+    """
+    begins = _CONTENT_RANGE.match(response.headers.get("Content-Range", "")) if response.status_code == 206 else None
+    start = int(begins[1]) if begins else 0
+    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
+        file.seek(start)
+        file.truncate()
+        yield file

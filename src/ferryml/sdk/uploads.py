@@ -14,14 +14,16 @@ from typing import Any
 from pathspec import GitIgnoreSpec
 
 from ferryml.compile.tree import bytes_digest, check_path, tree_bytes
-from ferryml.domain.errors import Refused
+from ferryml.domain.errors import Refused, Unavailable
 from ferryml.domain.orders import Tree, TreeEntry
-from ferryml.sdk.flow import Call, Flow, ask, send
+from ferryml.sdk.flow import Call, Flow, Pause, ask, get, send
 
 CHUNK = 4 << 20
 """Bytes sent in one piece; an interrupted upload loses at most this much."""
 SMALL = 256 << 10
 """Files up to this size go in one request."""
+PATIENCE = 5
+"""Failures in a row after which an upload gives up; between them it asks how far it got."""
 ASKED = 5_000
 """Digests asked for in one request."""
 IGNORE_FILES = (".amlignore", ".gitignore")
@@ -134,14 +136,23 @@ def _send_one(base: str, digest: str, source: Path | bytes, size: int) -> Flow[N
         return
     started = yield from send("POST", f"{base}/uploads", {"digest": digest, "size": size})
     ident, offset = started["id"], int(started["offset"])
+    failures = 0
     while not started["done"] and offset < size:
         headers = {"Upload-Offset": str(offset), "Content-Type": "application/octet-stream"}
         call = Call(
             "PATCH", f"{base}/uploads/{ident}", body=_piece(source, offset), headers=headers,
             repeatable=False, timeout_s=300,
         )  # fmt: skip
-        answer = yield from ask(call)
-        offset = int(answer.headers["upload-offset"])
+        try:
+            offset = int((yield from ask(call)).headers["upload-offset"])
+            failures = 0
+        except Unavailable:
+            failures += 1
+            if failures > PATIENCE:
+                raise
+            yield Pause(0.2 * 2**failures)
+            started = yield from get(f"{base}/uploads/{ident}")
+            offset = int(started["offset"])
     if not started["done"]:
         yield from ask(Call("POST", f"{base}/uploads/{ident}/finish", timeout_s=300))
 
