@@ -1,6 +1,8 @@
 import hashlib
 import http.server
+import socket
 import threading
+import tracemalloc
 
 import pytest
 
@@ -147,3 +149,31 @@ def test_a_missing_local_file_is_no_reason_to_wait(script, tmp_path):
     server = script((200, {}, b""))
     with pytest.raises(FileNotFoundError):
         Door(server.url, "t", 60).put_file("/blob", str(tmp_path / "absent"))
+
+
+def test_a_big_file_takes_little_memory(script, tmp_path):
+    with open(tmp_path / "big", "wb") as file:
+        file.truncate(100 << 20)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sink = threading.Thread(target=swallow, args=(server, 100 << 20))
+        sink.start()
+        tracemalloc.start()
+        door = Door(f"http://127.0.0.1:{server.getsockname()[1]}", "t", 5)
+        door.put_file("/blob", str(tmp_path / "big"))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        door.close()
+        sink.join()
+    assert peak < 8 << 20
+
+
+def swallow(server, size):
+    line, _ = server.accept()
+    with line:
+        buffer = bytearray(1 << 20)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += line.recv(1)
+        while size > 0:
+            size -= line.recv_into(buffer)
+        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")

@@ -143,11 +143,31 @@ def test_many_ask_for_one_and_it_is_made_once(make, tmp_path, until):
 
 def test_the_least_recently_used_go_first_and_never_what_is_in_use(make, tmp_path):
     site = LocalEnvironments(tmp_path, SiteSettings())
-    old, used = make(site, environment_order()), make(site, SIX)
-    for age, seen in ((200, old), (100, used)):
+    newer, older = make(site, environment_order()), make(site, SIX)
+    for age, seen in ((200, newer), (100, older)):
         os.utime(Path(seen.python).parents[1] / READY, (age, age))
     assert site.prune(keep=1) == 1
     assert site.environment(environment_order().key).state == "ready"
     assert site.environment(SIX.key).state == "absent"
-    site.in_use = lambda: {Path(old.python).parents[1]}
-    assert site.prune(keep=0) == 0
+    argv = [newer.python, "-c", "print(1, flush=True); input()"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        program.stdout.readline()
+        assert site.prune(keep=0) == 0
+        program.communicate(b"\n")
+    assert site.prune(keep=0) == 1
+
+
+def test_options_of_the_requirements_are_kept_out_of_the_lock(make, tmp_path):
+    site = LocalEnvironments(tmp_path, SiteSettings())
+    (tmp_path / "wheels").mkdir()
+    seen = make(site, environment_order(pip_requirements=[f"--find-links {tmp_path}/wheels", "six==1.16.0"]))
+    assert seen.state == "ready", seen.message
+    assert "wheels" not in seen.lock
+
+
+def test_being_used_makes_it_young(make, tmp_path):
+    site = LocalEnvironments(tmp_path, SiteSettings())
+    ready = Path(make(site, environment_order()).python).parents[1] / READY
+    os.utime(ready, (100, 100))
+    site.used(environment_order().key)
+    assert ready.stat().st_mtime > 100

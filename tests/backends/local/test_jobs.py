@@ -159,6 +159,41 @@ def test_a_runner_that_is_killed_is_the_machines_fault(launch, jobs, until, fold
     assert not start_mark(state["main"]["pid"])
 
 
+def test_a_runner_that_does_not_come_to_it_is_ended_with_all_the_rest(launch, jobs, until, folder_of, monkeypatch):
+    monkeypatch.setattr("ferryml.backends.local.jobs.HUNG_S", 0)
+    launch("sleep 68")
+    until(lambda: jobs.observe("job.ws.j", 1).state, lambda state: state == "running", 10)
+    state = json.loads((folder_of() / "state.json").read_text())
+    os.kill(state["runner"]["pid"], signal.SIGSTOP)
+
+    def kill():
+        jobs.kill("job.ws.j", 1, 0)
+        return jobs.observe("job.ws.j", 1)
+
+    assert until(kill, lambda seen: seen.state == "lost", 10).machine_fault
+    assert not start_mark(state["main"]["pid"])
+
+
+def test_a_job_that_waits_for_the_gateway_can_be_canceled(launch, jobs, door, until):
+    door.down = True
+    launch("true", code=door.tree({"a": b"x"}))
+    until(lambda: jobs.observe("job.ws.j", 1).message, lambda said: "waiting" in said, 10)
+    jobs.kill("job.ws.j", 1, 5)
+    seen = until(lambda: jobs.observe("job.ws.j", 1), lambda seen: not seen.live, 10)
+    assert (seen.state, seen.exit_code, seen.outputs_done) == ("exited", None, True)
+
+
+def test_an_order_to_end_comes_through_even_at_once(launch, jobs, until):
+    launch("sleep 69")
+    jobs.kill("job.ws.j", 1, 0.1)
+
+    def kill():
+        jobs.kill("job.ws.j", 1, 0.1)
+        return jobs.observe("job.ws.j", 1)
+
+    assert until(kill, lambda seen: not seen.live, 10).state in ("exited", "lost")
+
+
 def test_another_agent_takes_the_work_over(launch, jobs, environments, until, ended, tmp_path):
     gate = tmp_path / "gate"
     launch(f"until [ -e {gate} ]; do sleep 0.02; done; exit 3")

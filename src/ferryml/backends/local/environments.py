@@ -10,12 +10,13 @@ import platform
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ferryml.backends.local.processes import mention
 from ferryml.backends.local.uv import Uv, own_python
 from ferryml.compile.environment import lock_answers, lock_python, lock_text, pypi_requirements
 from ferryml.compile.pythons import Choice, choose_python, satisfies
@@ -37,8 +38,6 @@ class LocalEnvironments:
 
     root: Path
     settings: SiteSettings
-    in_use: Callable[[], set[Path]] = field(default=set)
-    """Environment folders that something runs in now; never removed."""
     _seen: dict[str, EnvSeen] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -77,11 +76,10 @@ class LocalEnvironments:
             os.utime(ready)
 
     def prune(self, keep: int = KEEP) -> int:
-        """Removes the least recently used environments beyond `keep`; returns how many."""
+        """Removes the least recently used environments beyond `keep` in which nothing runs; returns how many."""
         venvs = [path for path in (self._folder / "venvs").iterdir() if (path / READY).exists()]
         venvs.sort(key=lambda path: (path / READY).stat().st_mtime, reverse=True)
-        busy = self.in_use()
-        doomed = [path for path in venvs[keep:] if path not in busy]
+        doomed = [path for path in venvs[keep:] if not mention(path.name)]
         for path in doomed:
             with self._guard(path.name):
                 (path / READY).unlink()
@@ -125,17 +123,18 @@ class LocalEnvironments:
             with self._guard(venv.name):
                 if not (venv / READY).exists():
                     self._say(env, "installing packages")
-                    self._build(uv, venv, python, lock)
+                    options = [line for line in mapped.lines if line.startswith("-")]
+                    self._build(uv, venv, python, lock, options)
         notes = tuple(note for note in (choice.note, *mapped.notes) if note)
         seen = EnvSeen(state="ready", python=str(venv / "bin" / "python"), lock=lock, notes=notes)
         _write(self._key_file(env.key), seen.model_dump(mode="json"))
         return seen
 
-    def _build(self, uv: Uv, venv: Path, python: str, lock: str) -> None:
+    def _build(self, uv: Uv, venv: Path, python: str, lock: str, options: Sequence[str]) -> None:
         shutil.rmtree(venv, ignore_errors=True)
         uv.create(venv, python)
         if any(line.strip() and not line.startswith("#") for line in lock.splitlines()):
-            uv.install(venv, lock)
+            uv.install(venv, lock, options)
         _write(venv / READY, {"python": python})
 
     def _python(self, env: EnvironmentOrder, uv: Uv) -> tuple[Choice, str]:

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,10 +61,13 @@ class LocalJobs:
     settings: SiteSettings
     _memory: dict[tuple[str, int], _Memory] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    _here: set[tuple[str, int]] = field(default_factory=set)
+    """What `list` answers: folders are looked at once, because it is asked many times a second."""
 
     def __post_init__(self) -> None:
         self.root = self.root.resolve()
         self._jobs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._here = set(self._look_around())
         self._empty_trash()
 
     def prepare(self, env: EnvironmentOrder) -> None:
@@ -82,6 +85,7 @@ class LocalJobs:
             elif self._phase(folder) != "new":
                 return
             _write_private(folder / "token", launch.token)
+            self._here.add((launch.uid, launch.attempt))
             self._spawn(launch.uid, launch.attempt, folder)
 
     def observe(self, uid: str, attempt: int) -> JobSeen:
@@ -125,6 +129,7 @@ class LocalJobs:
             for attempt in self._attempts(self._home(uid)):
                 self._end_hard(uid, attempt, self._folder(uid, attempt))
                 self._memory.pop((uid, attempt), None)
+                self._here.discard((uid, attempt))
             home = self._home(uid)
             if home.exists():
                 trash = self._trash / f"{home.name}-{home.stat().st_mtime_ns}"
@@ -133,14 +138,8 @@ class LocalJobs:
         self._empty_trash()
 
     def list(self) -> builtins.list[tuple[str, int]]:
-        found = []
-        for home in sorted(self._jobs.iterdir()):
-            try:
-                uid = (home / "uid").read_text(encoding="utf-8")
-            except OSError:
-                continue
-            found += [(uid, attempt) for attempt in self._attempts(home)]
-        return found
+        with self._lock:
+            return sorted(self._here)
 
     def capacity(self) -> tuple[int, int]:
         """(attempts that live, how many may)."""
@@ -176,6 +175,14 @@ class LocalJobs:
             return []
         return sorted(int(path.name) for path in home.iterdir() if path.name.isdigit())
 
+    def _look_around(self) -> Iterator[tuple[str, int]]:
+        for home in self._jobs.iterdir():
+            try:
+                uid = (home / "uid").read_text(encoding="utf-8")
+            except OSError:
+                continue
+            yield from ((uid, attempt) for attempt in self._attempts(home))
+
     def _remember(self, uid: str, attempt: int) -> _Memory:
         return self._memory.setdefault((uid, attempt), _Memory())
 
@@ -188,6 +195,7 @@ class LocalJobs:
             raise Unavailable("Unavailable", f"the environment of {launch.uid} is not ready", "It is being made.")
         for earlier in range(1, launch.attempt):
             self._end_hard(launch.uid, earlier, self._folder(launch.uid, earlier))
+        self.environments.used(launch.env_key)
         previous = self._folder(launch.uid, launch.attempt - 1)
         plan = make_plan(launch, folder, env.python, self.settings, previous if previous.exists() else None)
         try:
@@ -232,7 +240,8 @@ class LocalJobs:
         if state["phase"] == "collecting":
             state = {**state, "code": "UploadFailed", "message": "the runner kept ending while it handed over outputs"}
         else:
-            message = "its runner was ended from outside, or the machine restarted"
+            said = _tail(folder / "runner.log")
+            message = f"its runner ended: {said}" if said else "its runner was killed, or the machine restarted"
             state = {**state, "lost": True, "machine_fault": True, "message": message}
         state["phase"] = "done"
         _write_json(folder / "state.json", state)

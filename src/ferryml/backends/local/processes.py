@@ -68,6 +68,19 @@ def marked(variable: str, value: str) -> list[int]:
     return [pid for pid in found if start_mark(pid)]
 
 
+def mention(text: str) -> bool:
+    """Whether a living process names `text` in its arguments or variables."""
+    wanted = text.encode()
+    for pid in psutil.pids():
+        for part in ("cmdline", "environ"):
+            try:
+                if wanted in Path(f"/proc/{pid}/{part}").read_bytes():
+                    return True
+            except OSError:
+                continue
+    return False
+
+
 def in_session(leader: int) -> list[int]:
     """Living processes of the session that `leader` founded."""
     found = []

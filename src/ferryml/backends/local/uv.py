@@ -55,10 +55,13 @@ class Uv:
     def create(self, folder: Path, python: str) -> None:
         self._run(["venv", "--no-project", "--allow-existing", "--python", python, str(folder)])
 
-    def install(self, folder: Path, lock: str) -> None:
-        """Makes the environment hold exactly the lock's lines, their hashes checked."""
+    def install(self, folder: Path, lock: str, options: Sequence[str] = ()) -> None:
+        """Makes the environment hold exactly the lock's lines, their hashes checked.
+
+        `options` are pip options of the requirements, such as another index: a lock names no place.
+        """
         path = self.folder / "lock.txt"
-        path.write_text(lock, encoding="utf-8")
+        path.write_text("\n".join([*options, lock]), encoding="utf-8")
         strict = ["--require-hashes"] if _all_hashed(lock) else []
         self._run(
             [
