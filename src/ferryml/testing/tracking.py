@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qs
@@ -36,6 +36,7 @@ class MemoryTracking:
         self.versions: dict[tuple[str, str, str], ModelVersion] = {}
         self.ours: set[tuple[str, str, str]] = set()
         self.calls: list[tuple[str, str, str]] = []
+        self.files: dict[tuple[str, str], bytes] = {}
         self.down = False
 
     def ensure_workspace(self, workspace: str) -> None:
@@ -93,6 +94,12 @@ class MemoryTracking:
             return 404, json.dumps({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": error.message}).encode()
         except (KeyError, ValueError):
             return 400, b'{"error_code": "INVALID_PARAMETER_VALUE"}'
+
+    def open_file(self, workspace: str, path: str) -> tuple[int, Iterator[bytes]]:
+        data = self.files.get((workspace, path))
+        if data is None:
+            raise NotFound("NotFound", f"No such artifact: {path}")
+        return len(data), iter([data])
 
     def _do(self, workspace: str, method: str, route: str, query: str, body: bytes, job: str) -> Json:
         asked: dict[str, Any] = json.loads(body) if body else {}

@@ -72,10 +72,8 @@ def test_the_first_of_two_hosts_says_that_it_lost_its_place(url, tmp_path):
         _ = first.flask
 
 
-@pytest.mark.parametrize(
-    "place", ["file:///etc", "/etc", "s3://b/x", "http://h/x", "ftp://h/x", "runs:/x", "models:/x"]
-)
-def test_mlflow_reads_no_other_place(url, place):
+def test_mlflow_reads_no_other_place(url):
     MlflowHost(url, NoTree())
-    with pytest.raises(MlflowException):
-        get_artifact_repository(place)
+    for place in ("file:///etc", "/etc", "s3://b/x", "http://h/x", "ftp://h/x", "runs:/x", "models:/x"):
+        with pytest.raises(MlflowException):
+            get_artifact_repository(place)

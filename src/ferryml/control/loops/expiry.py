@@ -8,6 +8,10 @@ from ferryml.control.context import Deps
 
 
 def tick(deps: Deps) -> int:
-    """Unfinished uploads that nobody touched for upload_ttl_s; how many."""
+    """Unfinished uploads that nobody touched for upload_ttl_s, audit rows after audit_keep_days; how many."""
     before = deps.dice.now() - timedelta(seconds=deps.settings.upload_ttl_s)
-    return deps.blobs.upload_sweep(before)
+    done = deps.blobs.upload_sweep(before)
+    if deps.settings.audit_keep_days:
+        with deps.store.begin() as tx:
+            done += tx.forget_audits(tx.now() - timedelta(days=deps.settings.audit_keep_days))
+    return done
