@@ -98,7 +98,7 @@ class Program:
 
     def ready(self) -> str:
         """The address it prints; raises RuntimeError with the end of its log when it does not come."""
-        assert self.process.stdout is not None  # noqa: S101  it was opened above
+        assert self.process.stdout is not None
         heard, _, _ = select.select([self.process.stdout], [], [], START_S)
         line = self.process.stdout.readline().decode() if heard else ""
         if not line.startswith("ready "):

@@ -31,7 +31,9 @@ def run(quick: bool) -> Figures:
             figures.add("server CPU while logging", (server.program.cpu_s() - cpu) / took * 1000, "millicores")
         figures.add(f"server RSS, peak with {count} runs", peak.mib, "MiB")
         figures.add(f"server RSS, afterwards with {count} runs", server.program.rss(), "MiB")
-    figures.notes.append(f"{SITES} sites, {rounds} rounds of one log-batch of {METRICS} metrics from each of {count} runs")
+    figures.notes.append(
+        f"{SITES} sites, {rounds} rounds of one log-batch of {METRICS} metrics from each of {count} runs"
+    )
     return figures
 
 

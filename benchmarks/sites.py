@@ -85,7 +85,7 @@ def _report(wish: Wish, phase: str, version: int) -> Report:
 
 def _entry(wish: Wish, seq: int, count: int) -> JournalEntry:
     order = wish.order
-    assert isinstance(order, JobOrder)  # noqa: S101  these sites are given jobs alone
+    assert isinstance(order, JobOrder)
     body = {"run_id": order.mlflow_run_id, "metrics": metrics(seq, count)}
     call = MlflowCall(
         method="POST", path="/api/2.0/mlflow/runs/log-batch", content_type="application/json", body=_text(body)
