@@ -21,29 +21,32 @@ class RouterThread:
 
     def __init__(self, make: Callable[[], Router]) -> None:
         self._make = make
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="router", daemon=True)
         self._router: Router | None = None
         self.url = ""
 
     def start(self, host: str, port: int, scheme: str = "http") -> str:
         """Listen; returns the URL without a trailing slash. Raises OSError when the port is taken."""
+        loop = self._loop = asyncio.new_event_loop()
         self._thread.start()
-        self._router = self._make()
-        bound = asyncio.run_coroutine_threadsafe(self._router.start(host, port), self._loop).result(_WAIT_S)
+        router = self._make()
+        bound = asyncio.run_coroutine_threadsafe(router.start(host, port), loop).result(_WAIT_S)
+        self._router = router
         self.url = f"{scheme}://{host}:{bound}"
         return self.url
 
     def stop(self, drain_s: float = 5) -> None:
         """Finish requests under way, then end the thread. Does nothing when it is not running."""
-        if not self._thread.is_alive():
+        loop, router = self._loop, self._router
+        if loop is None or not self._thread.is_alive():
             return
-        if self._router:
-            asyncio.run_coroutine_threadsafe(self._router.stop(drain_s), self._loop).result(drain_s + _WAIT_S)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        if router is not None:
+            asyncio.run_coroutine_threadsafe(router.stop(drain_s), loop).result(drain_s + _WAIT_S)
+        loop.call_soon_threadsafe(loop.stop)
         self._thread.join(_WAIT_S)
         if not self._thread.is_alive():
-            self._loop.close()
+            loop.close()
 
     def apply(self, route: EndpointRoute) -> None:
         """As `Router.apply`; in effect when this returns."""
@@ -66,15 +69,16 @@ class RouterThread:
         return self._do(lambda router: router.busy(uid))
 
     def _do(self, what: Callable[[Router], T]) -> T:
-        router = self._router
-        if router is None:
+        loop, router = self._loop, self._router
+        if loop is None or router is None:
             raise Unavailable("Unavailable", "the router has not been started")
 
         async def done() -> T:
             return what(router)
 
-        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(_WAIT_S)
+        return asyncio.run_coroutine_threadsafe(done(), loop).result(_WAIT_S)
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        if self._loop is not None:
+            asyncio.set_event_loop(self._loop)
+            self._loop.run_forever()
