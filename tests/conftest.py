@@ -1,4 +1,4 @@
-"""What every test may use: free ports, real servers, and a loopback-only network inside the test process."""
+"""What every test may use, and a loopback-only network inside the test process."""
 
 import ipaddress
 import socket
@@ -27,14 +27,6 @@ def _loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 on which nothing listened a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+import random
 import socket
 import subprocess
 import tempfile
@@ -112,11 +113,23 @@ def stop(process: subprocess.Popen[bytes], signal_number: int = 15) -> None:
             process.wait(10)
 
 
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 on which nothing listened a moment ago."""
+    return unused_port()
+
+
 def unused_port() -> int:
-    """For servers that cannot bind port 0 and say which one they got."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """For servers that cannot bind port 0 and say which one they got; below the ports that the kernel hands out."""
+    for _ in range(200):
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port")
 
 
 def _listens(port: int) -> bool:
