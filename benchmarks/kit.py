@@ -200,8 +200,8 @@ def checked(response: httpx.Response) -> httpx.Response:
 
 
 def ours(program: str, log: Path, *arguments: str) -> Program:
-    """One of `benchmarks.programs`."""
-    return Program([sys.executable, "-m", "benchmarks.programs", program, *arguments], log)
+    """One of ours: server, site or router (`benchmarks.run_*`)."""
+    return Program([sys.executable, "-m", f"benchmarks.run_{program}", *arguments], log)
 
 
 @contextmanager
