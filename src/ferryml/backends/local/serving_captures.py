@@ -119,7 +119,7 @@ class CaptureFile:
             self._flushes += 1
             for uid in touched:
                 self._known.pop(uid, None)
-                if self._flushes % _TRIM_EVERY == 1:
+                if (self._flushes - 1) % _TRIM_EVERY == 0:
                     self._trim(uid)
 
     def _label(self, uid: str, request: str, revision: str, label: str, correct: int) -> None:

@@ -85,9 +85,9 @@ class RevisionFolder:
             if revision.flavor == "mlflow":
                 (app / MLFLOW_ENTRY).write_text(SCRIPT, encoding="utf-8")
             if revision.model:
-                folder, inside = model_path(revision.model, revision.model_name)
-                target = made / (inside if revision.model.kind == "tree" else folder)
-                self._bring(revision.model_name or "model", revision.model, target, content)
+                _, inside = model_path(revision.model, revision.model_name)
+                file = "" if revision.model.kind == "tree" or revision.model.name else "model"
+                self._bring(revision.model_name or "model", revision.model, made / inside / file, content)
             self._check(revision, app)
         except OSError as error:
             if error.errno == 28:
@@ -99,8 +99,8 @@ class RevisionFolder:
     def _bring(self, what: str, ref: TreeRef, target: Path, content: Content) -> None:
         self.note(f"bringing {what} ({ref.size} bytes, {ref.digest})")
         if ref.kind == "file":
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(content(ref.digest), target / check_path(ref.name or "model"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(content(ref.digest), target)
             return
         target.mkdir(parents=True, exist_ok=True)
         for entry in parse_tree(content(ref.digest).read_bytes()).entries:

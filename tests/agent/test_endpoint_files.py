@@ -1,0 +1,90 @@
+"""Fetching: once, in the background, again when it was nobody's fault."""
+
+import threading
+
+import pytest
+
+from ferryml.agent.endpoint_files import Files
+from ferryml.domain.errors import Forbidden, Unavailable
+from fixtures_serving import a_revision, until
+
+UID = "endpoint.w.e"
+
+
+class Door:
+    def __init__(self, shelf) -> None:
+        self.shelf, self.asked, self.error = shelf, [], None
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def fetch(self, digest, grant):
+        self.gate.wait(5)
+        self.asked.append((digest, grant))
+        if self.error:
+            raise self.error
+        return self.shelf.at(digest)
+
+
+@pytest.fixture
+def door(shelf) -> Door:
+    return Door(shelf)
+
+
+@pytest.fixture
+def files(door):
+    made = Files(door)
+    yield made
+    made.close()
+
+
+def settled(files, revision, generation=1):
+    return until(lambda: (seen := files.prepared(UID, revision, "g", generation)).state != "waiting" and seen, 5)
+
+
+def test_all_of_it_is_fetched_once(files, door, shelf):
+    revision = a_revision(shelf, "x = 1", model=shelf.tree({"a": b"1", "b/c": b"2"}))
+    assert settled(files, revision).state == "ready"
+    assert settled(files, revision, 2).state == "ready"
+    assert len(door.asked) == 2 + 3
+    assert {grant for _, grant in door.asked} == {"g"}
+
+
+def test_it_never_blocks(files, door, shelf):
+    door.gate.clear()
+    assert files.prepared(UID, a_revision(shelf, ""), "g", 1).state == "waiting"
+    door.gate.set()
+
+
+def test_a_cut_link_is_waited_for(files, door, shelf):
+    door.error = Unavailable("ServerUnreachable", "the link is down")
+    revision = a_revision(shelf, "")
+    until(lambda: files.prepared(UID, revision, "g", 1).reason == "the link is down", 5)
+    door.error = None
+    assert settled(files, revision).state == "ready"
+
+
+def test_a_refusal_is_final_until_a_new_grant_comes(files, door, shelf):
+    door.error = Forbidden("BadGrant", "not yours")
+    revision = a_revision(shelf, "")
+    assert (settled(files, revision).code, settled(files, revision).state) == ("BadGrant", "failed")
+    door.error = None
+    assert files.prepared(UID, revision, "g", 1).state == "failed"
+    assert settled(files, revision, generation=2).state == "ready"
+
+
+def test_a_broken_tree_fails_with_its_reason(files, shelf, door):
+    revision = a_revision(shelf, "")
+    shelf.at(revision.code.digest).write_bytes(b"not a tree")
+    assert settled(files, revision).code == "BadRequest"
+
+
+def test_forgotten_is_fetched_anew(files, door, shelf):
+    revision = a_revision(shelf, "")
+    settled(files, revision)
+    before = len(door.asked)
+    files.forget(UID, frozenset({revision.revision}))
+    settled(files, revision)
+    assert len(door.asked) == before
+    files.forget(UID)
+    settled(files, revision)
+    assert len(door.asked) == 2 * before
