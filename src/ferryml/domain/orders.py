@@ -87,7 +87,7 @@ class EnvironmentOrder(Wire):
     """What a Python environment is made of; made once per site and `key`."""
 
     key: str
-    """Hash of everything below; two equal keys are the same environment."""
+    """Hash of what decides which files are installed (not name, not routes); equal keys are the same environment."""
     name: str = ""
     """`environment:NAME:VERSION` when it is an asset (its lock is stored there)."""
     image: str = ""
