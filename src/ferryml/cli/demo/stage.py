@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ferryml.domain.errors import FerryError, Unavailable
@@ -27,6 +28,7 @@ class Stage:
         self.project = root / "project"
         self.data = root / "data"
         self.url = f"http://127.0.0.1:{free_port()}"
+        self._children: list[subprocess.Popen[bytes]] = []
         self._programs: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._began = time.monotonic()
 
@@ -63,15 +65,29 @@ class Stage:
             raise Unavailable("Unavailable", f"ferry {args[0]} failed: {done.stderr.strip()[-2000:]}")
         return done.stdout
 
-    def start(self, name: str, *args: str, environment: dict[str, str] | None = None) -> None:
-        """Start a `ferry` program that goes on running; its output is in NAME.log."""
+    def start(self, name: str, *args: str, secret: str = "") -> None:
+        """Start a `ferry` program that goes on running; `secret` is its line of input. Output is in NAME.log."""
         with (self.root / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "ferryml.cli.main", *args], stdout=log, stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL, cwd=self.root, env={**os.environ, **(environment or {})},
-                start_new_session=True,
+                stdin=subprocess.PIPE, cwd=self.root, start_new_session=True,
             )  # fmt: skip
         self._programs.append((name, process))
+        if process.stdin is not None:
+            process.stdin.write(f"{secret}\n".encode())
+            process.stdin.close()
+
+    def script(self, *args: str) -> Callable[[], None]:
+        """Start a Python script of the project beside everything else; call the answer to wait for its end."""
+        process = subprocess.Popen([sys.executable, *args], cwd=self.project, stderr=subprocess.PIPE)
+        self._children.append(process)
+
+        def wait() -> None:
+            _, said = process.communicate(timeout=START_LIMIT_S * 3)
+            if process.returncode:
+                raise Unavailable("Unavailable", f"{args[0]} failed: {said.decode(errors='replace')[-2000:]}")
+
+        return wait
 
     def client(self) -> Client:
         """A client with the administrator's token, once the server answers."""
@@ -79,10 +95,10 @@ class Stage:
         self.until("the server", lambda: token.is_file() and self._answers())
         return Client(target=Target(self.url, token.read_text().strip()), workspace="default")
 
-    def until(self, what: str, true: object, limit_s: float = START_LIMIT_S) -> None:
+    def until(self, what: str, true: Callable[[], bool], limit_s: float = START_LIMIT_S) -> None:
         """Wait until `true()`; raises Unavailable with the tail of the logs after `limit_s` seconds."""
         end = time.monotonic() + limit_s
-        while not true():  # type: ignore[operator] # any callable without arguments
+        while not true():
             dead = [name for name, process in self._programs if process.poll() is not None]
             if dead or time.monotonic() > end:
                 reason = f"{dead[0]} ended" if dead else f"it took more than {limit_s:g} s"
@@ -99,6 +115,10 @@ class Stage:
 
     def stop(self) -> None:
         """Ends every program, sites first so that they stop their work, and waits for them."""
+        for child in self._children:
+            if child.poll() is None:
+                child.kill()
+                child.wait(timeout=10)
         for _, process in reversed(self._programs):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)

@@ -11,7 +11,7 @@ from scipy.ndimage import rotate
 from sklearn.datasets import load_digits
 
 sys.path.insert(0, str(Path(__file__).parent / "src"))
-from digits import write  # noqa: E402 - the module lies beside the jobs' code, not beside this script
+from digits import write
 
 
 def main(folder: Path) -> None:
@@ -23,7 +23,11 @@ def main(folder: Path) -> None:
     train, test, live = slice(0, 1000), slice(1000, 1400), slice(1400, None)
     write(folder / "clean" / "train.csv", images[train], labels[train])
     write(folder / "clean-live.csv", images[live], labels[live])
-    write(folder / "drifted" / "train.csv", np.vstack([images[train], drifted[train]]), np.r_[labels[train], labels[train]])
+    write(
+        folder / "drifted" / "train.csv",
+        np.vstack([images[train], drifted[train]]),
+        np.r_[labels[train], labels[train]],
+    )
     write(folder / "drifted-test" / "test.csv", drifted[test], labels[test])
     write(folder / "drifted-live.csv", drifted[live], labels[live])
 

@@ -18,4 +18,4 @@ def write(path, images, labels):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([*np.round(image, 2), label] for image, label in zip(images, labels))
+        csv.writer(file).writerows([*np.round(image, 2), label] for image, label in zip(images, labels, strict=True))
