@@ -2,7 +2,6 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 BIN := .venv/bin
-export PYTHONDONTWRITEBYTECODE := 1
 export PYTHON
 
 .PHONY: help setup demo test check fix generate bench lock clean
