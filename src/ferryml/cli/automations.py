@@ -9,7 +9,6 @@ import typer
 from ferryml.cli import kit, named
 from ferryml.cli.assets import loader
 from ferryml.cli.kit import Shared, new_app
-from ferryml.sdk.overrides import value_of
 
 COLUMNS = ("name", "phase", "last_run.state", "last_run.reason", "description")
 RUN_COLUMNS = ("run", "state", "started_at", "candidate", "model", "reason")
@@ -44,6 +43,8 @@ def trigger(
     set: Annotated[list[str] | None, typer.Option("--set", help="Inputs of the run: data=azureml:digits:3 ...")] = None,
 ) -> Any:  # fmt: skip
     """Start a run now."""
+    from ferryml.sdk.overrides import value_of
+
     inputs = {key.removeprefix("inputs."): value_of(value) for key, _, value in (s.partition("=") for s in set or ())}
     return shared.client.automations.act(name, "trigger", {"inputs": inputs})
 

@@ -11,7 +11,7 @@ from ferryml.cli import kit, named
 from ferryml.cli.assets import loader
 from ferryml.cli.kit import Shared, new_app
 
-COLUMNS = ("name", "type", "ferry.site", "site", "namespace", "provisioning_state", "ferry.site_state")
+COLUMNS = ("name", "type", "site", "namespace", "provisioning_state", "ferry.site_state")
 app = new_app("Computes: sites attached to a workspace.")
 
 

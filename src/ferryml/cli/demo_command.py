@@ -8,7 +8,7 @@ import typer
 
 from ferryml.cli import kit
 from ferryml.cli.kit import single_app
-from ferryml.cli.programs import program
+from ferryml.cli.programs import check_extras, program
 
 app = single_app()
 
@@ -18,8 +18,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running, to look around.")] = False,
 ) -> None:
     """Train, deploy, see the data change, retrain, prove, roll out: on two sites of this machine."""
-    for module in ("ferryml.bootstrap.server", "ferryml.bootstrap.site"):
-        program(module)
+    check_extras()
     code = program("ferryml.cli.demo.run").main(keep)
     if code:
         raise typer.Exit(code)

@@ -9,12 +9,13 @@ from typing import Any
 
 from ferryml.cli.kit import Edits
 from ferryml.domain.errors import Refused
-from ferryml.sdk.documents import Document
-from ferryml.sdk.overrides import parse_path, set_value, value_of
 
 
 def changes(present: Mapping[str, Any], edits: Edits) -> dict[str, Any]:
     """The top-level fields that the edits change, with their new values. Raises Refused(BadValue)."""
+    from ferryml.sdk.documents import Document
+    from ferryml.sdk.overrides import parse_path, set_value
+
     document = Document(dict(present), {}, Path.cwd() / "-")
     touched: dict[str, None] = {}
     for text in edits.set or ():
@@ -33,6 +34,8 @@ def changes(present: Mapping[str, Any], edits: Edits) -> dict[str, Any]:
 
 
 def _pair(text: str, option: str, as_text: bool) -> tuple[str, Any]:
+    from ferryml.sdk.overrides import value_of
+
     path, equals, value = text.partition("=")
     if not equals:
         raise Refused("BadValue", f"{option} {text!r} has no '='", f"Write {option} path.to.key=value.")
@@ -40,6 +43,8 @@ def _pair(text: str, option: str, as_text: bool) -> tuple[str, Any]:
 
 
 def _added(present: Any, parts: list[str], path: str, as_text: bool) -> Any:
+    from ferryml.sdk.overrides import value_of
+
     if not parts:
         raise Refused("BadValue", f"--add {path} has nothing to add", "Write --add PATH KEY=VALUE or --add PATH VALUE.")
     pairs = dict(_pair(part, "--add", as_text) for part in parts if "=" in part)
@@ -52,6 +57,8 @@ def _added(present: Any, parts: list[str], path: str, as_text: bool) -> Any:
 
 
 def _at(data: Any, path: str) -> Any:
+    from ferryml.sdk.overrides import parse_path
+
     for key in parse_path(path):
         try:
             data = data[key]
@@ -61,6 +68,8 @@ def _at(data: Any, path: str) -> Any:
 
 
 def _without(data: Any, path: str, index: list[str]) -> Any:
+    from ferryml.sdk.overrides import parse_path
+
     keys: list[Any] = [*parse_path(path), *(int(i) if i.isdigit() else i for i in index)]
     made = copy.deepcopy(data)
     place = made

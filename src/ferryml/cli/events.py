@@ -9,7 +9,7 @@ import typer
 from ferryml.cli import kit
 from ferryml.cli.kit import Shared, new_app
 
-COLUMNS = ("seq", "at", "verb", "kind", "subject", "details")
+COLUMNS = ("seq", "at", "verb", "subject", "details")
 app = new_app("Events: what happened in a workspace.")
 
 

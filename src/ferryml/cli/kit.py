@@ -80,6 +80,11 @@ class Shared(Bundle):
             workspace=self.workspace_name, context=self.context, progress=self.talk.bytes, trace=self._trace
         )  # fmt: skip
 
+    def close(self) -> None:
+        """Give the client's connections back, if it was used."""
+        if "client" in vars(self):
+            self.client.close()
+
     @property
     def _trace(self) -> Callable[[str], object] | None:
         return (lambda line: print(line, file=sys.stderr)) if self.debug else None
@@ -115,7 +120,10 @@ class Command(TyperCommand):
 
 def new_app(text: str) -> typer.Typer:
     """The Typer of one word."""
-    return typer.Typer(help=text, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    app = typer.Typer(help=text, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    # without a callback a word with one verb would lose the verb
+    app.callback()(lambda: None)
+    return app
 
 
 def single_app() -> typer.Typer:
@@ -137,7 +145,10 @@ def verb(app: typer.Typer, name: str, columns: Sequence[str] = (), **options: An
             shared = made["shared"]
             if "shared" not in inspect.signature(function).parameters:
                 made.pop("shared")
-            show(function(**values, **made), shared, columns)
+            try:
+                show(function(**values, **made), shared, columns)
+            finally:
+                shared.close()
 
         parameters = [*own, *(each for _, bundle in bundles for each in _of_bundle(bundle))]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # read by Typer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import os
 import tomllib
@@ -14,6 +15,8 @@ from ferryml.domain.errors import Refused
 from ferryml.settings.knob import Settings
 
 INSTALL = "pip install 'ferryml[server,agent]'"
+NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "obstore", "mlflow", "cryptography", "jwt", "psutil", "uv")
+"""One import of each library of both extras, cheap to look for before a program is started."""
 S = TypeVar("S", bound=Settings)
 
 
@@ -24,9 +27,18 @@ def program(module: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "ferryml":
             raise
-        raise Refused(
-            "MissingExtra", f"this needs {error.name}, which the client's install leaves out", INSTALL
-        ) from error
+        raise _missing(error.name or "") from error
+
+
+def check_extras() -> None:
+    """Refuse before anything is begun; looks, but imports nothing. Raises Refused(MissingExtra)."""
+    for name in NEEDED:
+        if importlib.util.find_spec(name) is None:
+            raise _missing(name)
+
+
+def _missing(name: str) -> Refused:
+    return Refused("MissingExtra", f"this needs {name}, which the client's install leaves out", INSTALL)
 
 
 def settings(

@@ -1,64 +1,71 @@
-"""docs/cli.md, written from the commands themselves."""
+"""The commands as one page, read from the commands themselves, for docs/cli.md."""
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any
 
 from ferryml.cli.catalogue import ENTRIES
-from ferryml.cli.kit import Shared
 from ferryml.cli.root import command
 
-_COMMON = frozenset(field.name for field in fields(Shared))
+SHARED = ("--workspace-name", "--resource-group", "--context", "--output", "--query", "--only-show-errors", "--debug")
 
 
 def markdown() -> str:
-    """The whole reference."""
-    return "\n".join(_document()) + "\n"
-
-
-def _document() -> Iterator[str]:
-    yield "# Command line\n"
-    yield "Verbs, options and formats are those of `az ml` v2 where they do the same. Options may be shortened as long"
-    yield "as they stay unambiguous (`--endpoint` for `--endpoint-name`).\n"
-    yield "| exit code | means |\n| --- | --- |\n| 0 | done |\n| 1 | refused by the server, or the work failed |"
-    yield "| 2 | the command line or a document is wrong |\n| 3 | unavailable: try again later |"
-    yield "| 4 | a defect of Ferry |\n| 130 | interrupted |\n"
-    yield "Every command takes:\n"
-    yield from _options([param for param in command("whoami").params if param.name in _COMMON])
+    """Every command with its arguments and options, in the order of `ferry --help`."""
+    shared = dict(_records(command("job").commands["show"], "ferry job show"))
+    text = ["# Command line", "`ferry COMMAND --help` shows the same.", "## Options of nearly every command"]
+    text += [_table([(name, words) for name, words in shared.items() if _is_shared(name)])]
     group = ""
     for entry in ENTRIES:
+        if importlib.util.find_spec(f"ferryml.cli.{entry.module}") is None:
+            continue
         if entry.group != group:
             group = entry.group
-            yield f"## {group}\n"
-        made = command(entry.word)
-        yield f"### ferry {entry.word}\n\n{entry.help}\n"
-        verbs = getattr(made, "commands", None)
-        if verbs is None:
-            yield from _one(made, entry.word)
-        else:
-            for name, verb in verbs.items():
-                if not verb.hidden:
-                    yield f"#### ferry {entry.word} {name}\n"
-                    yield from _one(verb, f"{entry.word} {name}")
+            text.append(f"## {group}")
+        text += _pages(command(entry.word), f"ferry {entry.word}", entry.help)
+    return "\n\n".join(text)
 
 
-def _one(made: Any, path: str) -> Iterator[str]:
-    yield " ".join((made.help or "").split()) + "\n"
-    arguments = " ".join(str(param.name).upper() for param in made.params if param.param_type_name == "argument")
-    if arguments:
-        yield f"`ferry {path} {arguments}`\n"
-    yield from _options([param for param in made.params if param.name not in _COMMON])
-
-
-def _options(params: list[Any]) -> Iterator[str]:
-    shown = [param for param in params if param.param_type_name == "option" and not param.hidden]
-    if not shown:
+def _pages(one: Any, path: str, summary: str) -> Iterator[str]:
+    words = getattr(one, "commands", None)
+    yield f"### {path}"
+    yield _plain(one.help) or summary
+    if words is None:
+        yield from _own(one, path)
         return
-    yield "| option | what for |\n| --- | --- |"
-    for param in shown:
-        names = ", ".join(f"`{name}`" for name in sorted(param.opts, key=lambda name: (-len(name), name)))
-        required = " (needed)" if param.required else ""
-        yield f"| {names} | {(param.help or '').replace('|', '&#124;')}{required} |"
-    yield ""
+    for word in sorted(words):
+        yield from _pages(words[word], f"{path} {word}", words[word].get_short_help_str(200))
+
+
+def _own(one: Any, path: str) -> Iterator[str]:
+    context = one.context_class(one, info_name=path)
+    yield f"```\n{' '.join([path, *one.collect_usage_pieces(context)])}\n```"
+    if rows := [(name, words) for name, words in _records(one, path) if not _is_shared(name)]:
+        yield _table(rows)
+
+
+def _records(one: Any, path: str) -> list[tuple[str, str]]:
+    context = one.context_class(one, info_name=path)
+    found = (parameter.get_help_record(context) for parameter in one.get_params(context))
+    return [record for record in found if record and not record[0].startswith("--help")]
+
+
+def _is_shared(name: str) -> bool:
+    return any(word.strip(",") in SHARED for word in name.split())
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    return "\n".join(
+        ["| option | |", "| --- | --- |", *(f"| `{_cell(name)}` | {_cell(text)} |" for name, text in rows)]
+    )
+
+
+def _plain(text: str | None) -> str:
+    return inspect.cleandoc(text or "").replace("\f", "")
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

@@ -8,7 +8,6 @@ import typer
 
 from ferryml.cli import kit, named
 from ferryml.cli.kit import Shared, new_app
-from ferryml.sdk.overrides import parse_path, value_of
 
 app = new_app("Sites: clusters and machines that have joined.")
 
@@ -20,6 +19,8 @@ def create(
     set: Annotated[list[str] | None, typer.Option("--set", help="Settings of the site: python=nearest ...")] = None,
 ) -> Any:  # fmt: skip
     """Name a new site; the answer holds the one-time command that joins it."""
+    from ferryml.sdk.overrides import parse_path, value_of
+
     settings = {str(parse_path(path)[0]): value_of(value) for path, _, value in (s.partition("=") for s in set or ())}
     return shared.client.sites.create({"name": name, "zone": zone or "", "settings": settings})
 

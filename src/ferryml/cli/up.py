@@ -14,7 +14,7 @@ import typer
 from ferryml.cli import kit
 from ferryml.cli.kit import Shared, single_app
 from ferryml.cli.local import LocalState, nearest
-from ferryml.cli.programs import log_to_stderr, program
+from ferryml.cli.programs import check_extras, log_to_stderr
 from ferryml.domain.errors import Unavailable
 
 START_S = 90.0
@@ -33,8 +33,7 @@ def up(
     config: Annotated[Path | None, typer.Option("--config", help="TOML file of settings.")] = None,
 ) -> None:  # fmt: skip
     """Start a server and one local site on this machine; prints the address."""
-    for module in ("ferryml.bootstrap.server", "ferryml.bootstrap.site"):
-        program(module)
+    check_extras()
     named = state_dir or (Path(os.environ["FERRY_STATE_DIR"]) if "FERRY_STATE_DIR" in os.environ else Path(".ferry"))
     state = LocalState(named.absolute())
     if foreground:

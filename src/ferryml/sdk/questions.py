@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ferryml.sdk import collections as nouns
 from ferryml.sdk.config import locate
-from ferryml.sdk.flow import Flow, Json, get, listed, send
+from ferryml.sdk.flow import Flow, Json, get, send
 from ferryml.sdk.flows import below
 from ferryml.sdk.sending import Target
 from ferryml.sdk.uploads import Progress
@@ -62,9 +62,9 @@ class Questions:
         """What happened, oldest first: a list of {seq, at, verb, subject, ...}."""
         return self.run(_items(get(below(self.workspace, "events"), after=after, subject=subject, limit=limit)))
 
-    def audit(self, limit: int = 100) -> Any:
-        """Who changed what: a list of {seq, at, actor, verb, subject, ...}."""
-        return self.run(listed(below(self.workspace, "audit"), limit))
+    def audit(self, limit: int = 100, after: int = 0) -> Any:
+        """Who changed what, oldest first: a list of {seq, at, actor, verb, subject, ...}."""
+        return self.run(_items(get(below(self.workspace, "audit"), after=after, limit=limit)))
 
     def aliases(self) -> Json:
         """The workspace's alias tables."""
