@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferryml.domain.lifecycle import TERMINAL, JobTrack, Prepare, Rules, Seen, Start, Stop, decide, status_of
-from ferryml.domain.orders import EnvironmentOrder, JobOrder, TreeRef
+from ferryml.domain.orders import DatastorePath, EnvironmentOrder, JobOrder, OutputOrder, TreeRef
 from ferryml.domain.seen import EnvSeen, JobSeen, Receipt
 from ferryml.domain.statuses import OutputResult
 
@@ -281,3 +281,22 @@ def test_invariants(
             machine[effect.attempt] = exited(143, outputs_done=False)
     assert track.phase in TERMINAL
     assert not any(job.live for job in machine.values())
+
+
+def test_a_limit_that_the_runner_held_by_itself_cancels_too() -> None:
+    play = Play(a_job(timeout_s=5)).runs()
+    late = exited(143, code="TimedOut", message="limits.timeout of 5 s was exceeded")
+    play.sees(phase="Canceled", job=late, receipt=receipt())
+    assert play.track.code == "TimedOut"
+
+
+def test_outputs_written_to_a_datastore_are_told_by_their_place() -> None:
+    place = DatastorePath(datastore="disk", kind="local", root="/data", path="out")
+    order = a_job(outputs={"placed": OutputOrder(place=place), "model": OutputOrder()})
+    play = Play(order).runs().sees(phase="Completed", job=exited(0), receipt=receipt())
+    told = status_of(play.track, order).outputs
+    assert told["placed"] == OutputResult(place=place)
+    assert told["model"].tree == TREE
+    failed = Play(order).sees(Start(1), phase="Starting", environment=ready())
+    failed.sees(phase="Failed", job=exited(None, code="StagingFailed", message="m"))
+    assert status_of(failed.track, order).outputs == {}

@@ -131,7 +131,7 @@ def status_of(track: JobTrack, order: JobOrder) -> JobStatus:
         exit_code=track.exit_code,
         error_lines=track.error_lines,
         node=track.node,
-        outputs=track.outputs if track.phase in TERMINAL else {},
+        outputs={**_placed(track, order), **track.outputs} if track.phase in TERMINAL else {},
         receipt=track.receipt,
         lock=track.lock,
         environment_key=order.environment.key,
@@ -149,6 +149,9 @@ def _ending(order: JobOrder, track: JobTrack, job: JobSeen, now: datetime) -> Li
         return track.ending
     if order.cancel:
         return "cancel"
+    if job.state == "exited" and job.code == "TimedOut":
+        # the runner held the limit by itself while the agent was away
+        return "timeout"
     if order.timeout_s is None or job.state != "running":
         return ""
     since = track.running_since or job.started_at or now
@@ -273,6 +276,13 @@ def _failed(track: JobTrack, code: str, reason: str, now: datetime) -> JobTrack:
 
 def _ended(job: JobSeen) -> dict[str, object]:
     return {"exit_code": job.exit_code, "error_lines": job.error_lines}
+
+
+def _placed(track: JobTrack, order: JobOrder) -> dict[str, OutputResult]:
+    """Outputs that the program wrote to a datastore itself: no bytes of them pass through the gateway."""
+    if track.exit_code is None:
+        return {}
+    return {name: OutputResult(place=output.place) for name, output in order.outputs.items() if output.place}
 
 
 def _received(receipt: Receipt | None) -> dict[str, object]:
