@@ -33,11 +33,6 @@ class SimulatedSite:
         self._enrolled = self._enrol(server.site(name))
         self.link, self.gateway = HttpLink(self._wire("agent", 0)), self._wire("gateway", 1)
 
-    def moved(self, server: Server) -> None:
-        """The server came back at another address."""
-        self._route = Route(server.url)
-        self.link, self.gateway = HttpLink(self._wire("agent", 0)), self._wire("gateway", 1)
-
     def pull(self, wait_s: float) -> list[Wish]:
         """One question for wishes."""
         answer = self.link.wishes(self.cursor, self.epoch, wait_s)
