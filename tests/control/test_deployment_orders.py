@@ -1,0 +1,166 @@
+"""What a deployment becomes: flavour, environment, residency and lineage, decided before anything is written."""
+
+import pytest
+
+from control_play import OWNER, WORKSPACE, bound_job, done
+from ferryml.compile.serving import SERVER
+from ferryml.control import assets, deployment_orders
+from ferryml.domain.errors import FerryError
+from ferryml.domain.spec.deployment import OnlineDeployment
+
+MLFLOW = {
+    "MLmodel": b"flavors: {}",
+    "requirements.txt": b"mlflow==3.1\nscikit-learn\n",
+    "python_env.yaml": b"python: 3.11.4\n",
+}
+
+
+def resolve(play, compute: str = "c1", **fields):
+    spec = OnlineDeployment.model_validate({"type": "local", "name": "blue", **fields})
+    return deployment_orders.resolve(play.deps, WORKSPACE, "digits", compute, spec)
+
+
+def refused(play, **fields) -> str:
+    with pytest.raises(FerryError) as caught:
+        resolve(play, **fields)
+    return caught.value.code
+
+
+def code(play) -> dict[str, str]:
+    return {"code": f"content:tree:{play.folder({'score.py': b'x'}).digest}:", "scoring_script": "score.py"}
+
+
+def model(
+    play, name: str = "m", files: dict[str, bytes] | None = None, kind: str = "custom_model", folder: str = "model"
+) -> str:
+    path = f"content:tree:{play.folder(files or {'m.pkl': b'x'}).digest}:{folder}"
+    assets.create(play.deps, OWNER, WORKSPACE, "model", {"name": name, "path": path, "type": kind})
+    return f"azureml:{name}:1"
+
+
+PIP = {"pip_requirements": ["numpy"]}
+
+
+def test_a_script_with_a_model(play):
+    play.site()
+    made = resolve(play, model=model(play), code_configuration=code(play), environment=PIP)
+    revision = made.revision
+    assert (revision.flavor, revision.model_name, revision.model.name) == ("script", "model:m:1", "model")
+    assert revision.environment.pip == ("numpy", SERVER)
+    node = f"deployment:digits/blue:{revision.revision}"
+    assert {edge.target for edge in made.edges} == {node}
+    sources = {edge.relation: edge.source for edge in made.edges}
+    assert sources["deployed"] == "model:m:1"
+    assert sources["code"].startswith("code:")
+    assert sources["environment"].startswith("environment:anonymous:")
+
+
+def test_an_mlflow_model_needs_nothing_else(play):
+    play.site()
+    revision = resolve(play, model=model(play, files=MLFLOW, kind="mlflow_model")).revision
+    assert revision.flavor == "mlflow"
+    assert revision.environment.pip == ("mlflow==3.1", "scikit-learn", SERVER)
+    assert revision.environment.python == "3.11"
+
+
+def test_an_mlflow_model_with_a_conda_file_only(play):
+    play.site()
+    conda = b"dependencies:\n- python=3.10.4\n- pip:\n  - mlflow\n  - numpy==1.26.0\n"
+    files = {"MLmodel": b"{}", "conda.yaml": conda}
+    revision = resolve(play, model=model(play, files=files, kind="mlflow_model")).revision
+    assert revision.environment.pip == ("mlflow", "numpy==1.26.0", SERVER)
+    broken = {"MLmodel": b"{}", "conda.yaml": b"a: [b"}
+    assert refused(play, model=model(play, "n", broken, "mlflow_model")) == "BadYaml"
+
+
+def test_an_mlflow_model_that_is_none(play):
+    play.site()
+    assert refused(play, model=model(play, kind="mlflow_model")) == "BadArgument"
+
+
+def test_nothing_says_how_to_serve(play):
+    play.site()
+    assert refused(play, model=model(play), environment=PIP) == "BadArgument"
+    assert refused(play) == "MissingField"
+    assert refused(play, code_configuration=code(play)) == "MissingField"
+
+
+def test_triton_is_not_for_local_sites(play):
+    play.site()
+    assert refused(play, model=model(play, kind="triton_model")) == "NotSupported"
+
+
+def test_a_custom_program_is_told_how_to_start(play):
+    play.site()
+    route = {"port": 8501, "path": "/score"}
+    environment = {
+        "image": "server:1",
+        "inference_config": {"liveness_route": route, "readiness_route": route, "scoring_route": route},
+    }
+    assert refused(play, environment=environment) == "BadArgument"
+    revision = resolve(play, environment=environment, command="serve $PORT").revision
+    assert (revision.flavor, revision.environment.scoring) == ("custom", "8501/score")
+    assert SERVER not in revision.environment.pip
+
+
+def test_an_inline_model(play):
+    play.site()
+    path = f"content:file:{play.upload(b'weights')}:weights.bin"
+    made = resolve(
+        play, model={"path": path, "name": "w", "version": 3}, code_configuration=code(play), environment=PIP
+    )
+    assert (made.revision.model.kind, made.revision.model.name, made.revision.model_name) == (
+        "file",
+        "weights.bin",
+        "model:w:3",
+    )
+
+
+def test_a_model_of_a_job_leads_back_to_it(play):
+    play.site()
+    name = play.running(outputs={"model": {"type": "custom_model"}})
+    tree = play.folder({"m.pkl": b"x"})
+    play.reports("cloud", name, "Completed", version=2, outputs=done(model=tree))
+    play.turns()
+    made = resolve(
+        play, model={"path": f"azureml://jobs/{name}/outputs/model"}, code_configuration=code(play), environment=PIP
+    )
+    assert [edge.source for edge in made.edges if edge.relation == "deployed"] == [f"job:{name}"]
+
+
+def _bound_model(play, release=None) -> str:
+    name = bound_job(play, release, model={"type": "mlflow_model", "name": "bound"})
+    tree = play.folder(MLFLOW)
+    bound = {"model": done(model=tree)["model"].model_copy(update={"bound": not release})}
+    play.reports("onprem", name, "Completed", outputs=bound)
+    play.turns()
+    return "azureml:bound:1"
+
+
+def test_a_bound_model_stays_in_its_zone(play):
+    ref = _bound_model(play)
+    play.site("cloud", compute="c2")
+    fields = {"model": ref, "code_configuration": code(play), "environment": PIP}
+    with pytest.raises(FerryError) as caught:
+        resolve(play, "c2", **fields)
+    assert caught.value.code in ("ResidencyViolation", "BadReference")
+    revision = resolve(play, "c1", **fields).revision
+    assert (revision.residency.zones, revision.site_only) == (("onprem",), True)
+
+
+def test_a_bound_models_own_environment_cannot_be_read_here(play):
+    assert refused(play, model=_bound_model(play)) == "BadArgument"
+
+
+def test_a_released_model_serves_anywhere(play):
+    ref = _bound_model(play, {"models": "allow"})
+    play.site("cloud", compute="c2")
+    revision = resolve(play, "c2", model=ref).revision
+    assert (revision.residency.zones, revision.site_only) == ((), False)
+
+
+def test_revisions_have_names_of_their_own(play):
+    play.site()
+    fields = {"model": model(play), "code_configuration": code(play), "environment": PIP}
+    assert resolve(play, **fields).revision.revision != resolve(play, **fields).revision.revision
+    assert len(resolve(play, **fields).revision.revision) == 10
