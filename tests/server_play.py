@@ -203,6 +203,10 @@ class PlayServer:
         if path.endswith("runs/get"):
             run = self.runs.get(request.query_params["run_id"])
             return self._answer(request, {"run": run} if run else {"error_code": "x"}, 200 if run else 404)
+        if "/experiments/get" in path:
+            ident = request.query_params.get("experiment_id", "1")
+            found = {"experiment_id": ident, "name": f"experiment {ident}"}
+            return self._answer(request, {"experiment": found})
         if path.endswith("logged-models"):
             return self._answer(request, {"model": {"info": {"model_id": "m-" + "b" * 32}}})
         return self._answer(request, {"echo": path, "body": (await request.body()).decode()})

@@ -93,7 +93,8 @@ def test_writes_to_the_own_run_are_taken_at_once(
     up(play_server, job.gateway)
     job.gateway.drain()
     assert sent(play_server) == [(route, {"run_id": RUN, **body})]
-    assert play_server.calls == [("GET", f"{API}/runs/get")], "nothing but the first look went through"
+    looks = [("GET", f"{API}/runs/get"), ("GET", f"{API}/experiments/get")]
+    assert play_server.calls == looks, "nothing but the first look went through"
 
 
 def test_reads_of_the_own_run_are_answered_while_the_link_is_down(job: Job, play_server: PlayServer) -> None:
@@ -129,12 +130,12 @@ def test_a_changed_param_is_refused_as_mlflow_does(job: Job) -> None:
     assert "already logged with value='0.1'" in json.loads(changed.body)["message"]
 
 
-def test_files_of_the_own_run_are_taken_at_once_and_read_back(job: Job, play_server: PlayServer) -> None:
+@pytest.mark.parametrize("folder", ["1", "workspaces/default/0"])
+def test_files_of_the_own_run_are_taken_at_once_and_read_back(job: Job, play_server: PlayServer, folder: str) -> None:
     down(play_server, job.gateway)
-    assert job.put(f"1/{RUN}/artifacts/x/plot%20one.png", b"PNG").status == 200
-    answer = job.gateway.mlflow.answer(
-        job.caller, job.grant, Ask("GET", f"api/2.0/mlflow-artifacts/artifacts/1/{RUN}/artifacts/x/plot%20one.png")
-    )
+    path = f"{folder}/{RUN}/artifacts/x/plot%20one.png"
+    assert job.put(path, b"PNG").status == 200
+    answer = job.gateway.mlflow.answer(job.caller, job.grant, Ask("GET", f"api/2.0/mlflow-artifacts/artifacts/{path}"))
     assert answer.file is not None
     assert answer.file.read_bytes() == b"PNG"
     up(play_server, job.gateway)
@@ -193,10 +194,20 @@ def test_other_calls_come_after_all_that_was_written_before(job: Job, play_serve
 
 
 def test_an_earlier_answer_serves_while_the_link_is_down(job: Job, play_server: PlayServer) -> None:
-    first = job.get("experiments/get", "experiment_id=1")
+    first = job.get("registered-models/get", "name=m")
     down(play_server, job.gateway)
-    assert job.get("experiments/get", "experiment_id=1").body == first.body
-    assert job.get("experiments/get", "experiment_id=2").status == 503
+    assert job.get("registered-models/get", "name=m").body == first.body
+    assert job.get("registered-models/get", "name=n").status == 503
+
+
+@pytest.mark.parametrize("query", ["experiment_id=1", "experiment_name=experiment%201"])
+def test_the_experiment_is_known_by_id_and_name_while_the_link_is_down(
+    job: Job, play_server: PlayServer, query: str
+) -> None:
+    down(play_server, job.gateway)
+    route = "experiments/get" if "_id" in query else "experiments/get-by-name"
+    assert json.loads(job.get(route, query).body)["experiment"]["experiment_id"] == "1"
+    assert job.get(route, query + "2").status == 503
 
 
 def test_a_logged_model_of_this_job_may_be_written(job: Job, play_server: PlayServer) -> None:
@@ -244,4 +255,4 @@ def test_nonsense_goes_to_the_server_for_its_own_words(job: Job, play_server: Pl
 def test_a_server_that_dies_in_the_middle_is_unavailable(job: Job, play_server: PlayServer) -> None:
     play_server.fault = lambda request: Response(status_code=502)
     with pytest.raises(Unavailable):
-        job.gateway.mlflow._once(job.caller, Ask("GET", f"{API}/experiments/get"))
+        job.gateway.mlflow._once(job.caller, Ask("GET", f"{API}/registered-models/get"))

@@ -55,6 +55,7 @@ class LinkState:
     def __init__(self) -> None:
         self._up = threading.Event()
         self.reason = "not asked yet"
+        self._code = ""
 
     @property
     def up(self) -> bool:
@@ -67,10 +68,10 @@ class LinkState:
         self.reason = ""
 
     def failed(self, error: FerryError) -> None:
-        if self.up or self.reason != error.message:
+        if self.up or self._code != error.code:
             log.warning("the link is down: %s: %s", error.code, error.message)
         self._up.clear()
-        self.reason = error.message
+        self._code, self.reason = error.code, error.message
 
 
 class Loops:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,9 @@ from ferryml.gateway.runs import Runs
 from ferryml.gateway.store import SiteStore
 from ferryml.gateway.uplink import Uplink
 
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 0.1
 PROVISIONAL_TAG = "ferry.provisional"
 INLINE_BYTES = 256 * 1024
 CACHED_BYTES = 1 << 20
@@ -40,7 +44,8 @@ QUESTIONS = frozenset(
     {"runs/search", "experiments/search", "logged-models/search", "registered-models/get-latest-versions"}
 )
 """POST routes that only read."""
-_OWNED = re.compile(r"(?:^|/)mlflow-artifacts/artifacts/[^/]+/(?:models/)?(?P<owner>[0-9a-f]{32}|m-[0-9a-f]{32})/")
+EXPERIMENTS = ("experiments/get", "experiments/get-by-name")
+_OWNED = re.compile(r"/mlflow-artifacts/artifacts/(?:[^/]+/){1,5}(?P<owner>[0-9a-f]{32}|m-[0-9a-f]{32})/artifacts/")
 _API = re.compile(r"^(?:ajax-)?api/\d\.\d/mlflow/")
 
 
@@ -217,7 +222,7 @@ class MlflowDoor:
     def _pass(self, caller: Caller, grant: Grant, ask: Ask) -> Answer:
         """To the server, after all that this attempt wrote before; waits for the link for as long as clients do."""
         self._check_leaves(grant, ask)
-        until, pause = time.monotonic() + self._patience, 0.1
+        until, pause = time.monotonic() + self._patience, FIRST_PAUSE_S
         while True:
             if self._forwarder.up:
                 left = until - time.monotonic()
@@ -229,6 +234,8 @@ class MlflowDoor:
             local = self._local(caller, ask)
             if local is not None:
                 return local
+            if pause == FIRST_PAUSE_S:
+                log.info("%s: %s %s waits for the link", caller.uid, ask.method, ask.path)
             if time.monotonic() + pause > until:
                 raise Unavailable("ServerUnreachable", "this MLflow call needs the server, and the link is down")
             time.sleep(pause)
@@ -269,7 +276,9 @@ class MlflowDoor:
         """Remembers what may be asked again while the link is down, and what this job may write from now on."""
         if status != 200:
             return
-        if ask.method == "GET" and len(body) <= CACHED_BYTES:
+        if ask.route in EXPERIMENTS:
+            self._runs.add_experiment(caller.uid, _object(body).get("experiment") or {})
+        elif ask.method == "GET" and len(body) <= CACHED_BYTES:
             self._db.run("REPLACE INTO answers VALUES (?, ?, ?, ?)", caller.uid, ask.whole, kind, body)
         if ask.method == "POST" and ask.route == "logged-models":
             model = ((_object(body).get("model") or {}).get("info") or {}).get("model_id")
@@ -283,6 +292,9 @@ class MlflowDoor:
         """An earlier answer, or a file that this job wrote itself."""
         if ask.method != "GET":
             return None
+        if ask.route in EXPERIMENTS:
+            found = self._runs.experiment(caller.uid, ask.query)
+            return None if found is None else _json({"experiment": found})
         row = self._db.row("SELECT kind, body FROM answers WHERE uid = ? AND question = ?", caller.uid, ask.whole)
         if row is not None:
             return Answer(200, bytes(row[1] or b""), str(row[0]))  # type: ignore[arg-type]
@@ -302,6 +314,10 @@ class MlflowDoor:
             said = self._once(caller, Ask("GET", "api/2.0/mlflow/runs/get", f"run_id={run}"))
             if said.status != 200:
                 self._runs.add(uid, run, {"info": {"run_id": run, "run_uuid": run, "experiment_id": "0"}})
+                continue
+            # The client asks for its experiment before each child run.
+            experiment = (self._runs.base(uid, run).get("info") or {}).get("experiment_id", "0")
+            self._once(caller, Ask("GET", "api/2.0/mlflow/experiments/get", f"experiment_id={experiment}"))
 
 
 def refusal(error: FerryError) -> Answer:

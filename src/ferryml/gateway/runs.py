@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from typing import Any, cast
+from urllib.parse import parse_qs
 
 from ferryml.domain.orders import Json
 from ferryml.gateway.database import Database
@@ -52,6 +53,24 @@ class Runs:
     def base(self, uid: str, run: str) -> dict[str, Any]:
         row = self._db.row("SELECT info FROM runs WHERE uid = ? AND (run = ? OR made = ?)", uid, run, run)
         return cast("dict[str, Any]", json.loads(str(row[0]))) if row else {}
+
+    def add_experiment(self, uid: str, experiment: dict[str, Any]) -> None:
+        """Remembers what the server said of an experiment."""
+        ident = str(experiment.get("experiment_id", ""))
+        if ident:
+            values = (uid, f"experiment {ident}", "application/json", json.dumps(experiment).encode())
+            self._db.run("REPLACE INTO answers VALUES (?, ?, ?, ?)", *values)
+
+    def experiment(self, uid: str, query: str) -> dict[str, Any] | None:
+        """The known experiment that a query string asks for, by id or by name."""
+        asked = {name: values[0] for name, values in parse_qs(query).items()}
+        sql = "SELECT body FROM answers WHERE uid = ? AND question LIKE 'experiment %'"
+        for (body,) in self._db.rows(sql, uid):
+            found: dict[str, Any] = json.loads(cast(bytes, body))
+            wanted = asked.get("experiment_id", found["experiment_id"]), asked.get("experiment_name", found.get("name"))
+            if asked and wanted == (found["experiment_id"], found.get("name")):
+                return found
+        return None
 
     def note(self, uid: str, run: str, route: str, body: dict[str, Any]) -> None:
         """Remembers what a journalled write says, as MLflow's tracking server would."""
