@@ -4,7 +4,15 @@ import pytest
 
 from ferryml.domain.errors import Refused
 from ferryml.domain.parse import Place, dotted, nearest, parse
-from ferryml.domain.spec import Automation, CommandJob, Compute, KubernetesCompute, OnlineDeployment, OnlineEndpoint
+from ferryml.domain.spec import (
+    Automation,
+    CommandJob,
+    Compute,
+    Data,
+    KubernetesCompute,
+    OnlineDeployment,
+    OnlineEndpoint,
+)
 
 JOB = {"command": "x", "environment": "azureml:e:1"}
 
@@ -148,3 +156,11 @@ def test_dotted():
 def test_nearest():
     assert nearest("Comand", ["command", "code"]) == "command"
     assert nearest("zzz", ["command"]) == ""
+
+
+@pytest.mark.parametrize("key", ["~", "~Code", ""])
+def test_an_unknown_key_may_look_like_anything(key):
+    with pytest.raises(Refused) as caught:
+        parse(Data, {"path": "x", key: 1})
+    assert caught.value.code == "UnknownField"
+    assert repr(key) in caught.value.message

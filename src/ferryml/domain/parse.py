@@ -118,6 +118,9 @@ def _order(fault: _Fault) -> tuple[int, int]:
 def _fault(kind: Any, detail: ErrorDetails, places: Places) -> _Fault:
     tagged = detail["loc"]
     path: Path = tuple(key for key in tagged if not (isinstance(key, str) and key.startswith("~")))
+    if detail["type"] in ("extra_forbidden", "missing") and tagged[-1] != (path or ("",))[-1]:
+        # an unknown key may look like a tag of ours
+        path = (*path, tagged[-1])
     code, message = _said(kind, detail, path)
     return _Fault(_place(path, places), code, message, dotted(path))
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from ferryml.control.context import Deps
 from ferryml.control.gateway import TreeMemory
-from ferryml.server import errors
+from ferryml.server import documents, errors
 from ferryml.server.limits import Guarded
 from ferryml.server.routes import (
     agent,
@@ -40,6 +40,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 """Below /api/v1; a noun of its own adds its router here."""
 
 LINK: tuple[APIRouter, ...] = (agent.router, gateway.router)
+ABOUT = "Jobs, models and endpoints on any cluster: what the `ferry` command, agents and gateways of sites speak."
 THREADS = 256
 """Requests at work at once; a long poll holds one of them."""
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -70,11 +71,12 @@ def make_app(deps: Deps, mounts: Mapping[str, ASGIApp] | None = None) -> FastAPI
 def openapi(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document: as generated, but bad input is 400 here and never 422."""
     if app.openapi_schema is None:
-        made = get_openapi(title=app.title, version=app.version, routes=app.routes, description=__doc__ or "")
+        made = get_openapi(title=app.title, version=app.version, routes=app.routes, description=ABOUT)
         for operation in (o for path in made["paths"].values() for o in path.values()):
             operation["responses"].pop("422", None)
         for name in ("HTTPValidationError", "ValidationError"):
             made["components"]["schemas"].pop(name, None)
+        documents.describe(made)
         app.openapi_schema = made
     return app.openapi_schema
 
