@@ -10,11 +10,12 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ferryml.domain.errors import FerryError, Refused, TooLarge
+from ferryml.domain.errors import Defect, FerryError, Refused, TooLarge
 from ferryml.domain.orders import Json, Tree
 from ferryml.gateway.door import Door
 from ferryml.gateway.journal import Caller, check_offset
@@ -133,16 +134,26 @@ def build(routes: Routes, new_id: Callable[[], str]) -> Starlette:
     ]
 
     def refused(request: Request, error: Exception) -> Response:
-        assert isinstance(error, FerryError)  # noqa: S101  registered for these alone
-        return JSONResponse({"error": error.as_dict(), "request_id": new_id()}, error.status)
+        told = _told(error)
+        status = error.status_code if isinstance(error, HTTPException) else told.status
+        return JSONResponse({"error": told.as_dict(), "request_id": new_id()}, status)
 
     def gone(request: Request, error: Exception) -> Response:
         return Response(status_code=499)
 
     return Starlette(
         routes=[Route(path, endpoint, methods=methods) for path, endpoint, methods in table],
-        exception_handlers={FerryError: refused, ClientDisconnect: gone},
+        exception_handlers={FerryError: refused, HTTPException: refused, Exception: refused, ClientDisconnect: gone},
     )
+
+
+def _told(error: Exception) -> FerryError:
+    """The one error shape for everything; what is not ours by type is our defect, and the log has it."""
+    if isinstance(error, FerryError):
+        return error
+    if isinstance(error, HTTPException):
+        return Refused("NotFound" if error.status_code == 404 else "BadRequest", error.detail)
+    return Defect("Internal", "the gateway has a defect", "Its log has the story.")
 
 
 def _with(ask: Ask, body: bytes = b"", blob: str = "") -> Ask:
