@@ -38,8 +38,8 @@ fix: setup ## Format, and mend what the linter can mend
 generate: setup ## Write the generated documents and schemas anew
 	$(BIN)/python scripts/generate.py
 
-bench: setup ## Measure; figures go to docs/benchmarks.md
-	$(BIN)/python -m benchmarks
+bench: setup ## Measure, in 15 minutes or so (ARGS=--quick: in 4); figures also go to benchmarks/results
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lock: setup ## Resolve the dependencies anew into locks/
 	scripts/lock

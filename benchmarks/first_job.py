@@ -11,7 +11,7 @@ def run(quick: bool) -> Figures:
     """Each round begins with nothing: no database, no keys, no environment; uv's own cache of packages is as it is."""
     figures = Figures("first_job")
     rounds: list[dict[str, float]] = []
-    for _ in range(1 if quick else 5):
+    for _ in range(1 if quick else 3):
         with folder() as base:
             rounds.append(_round(base))
     for name in rounds[0]:

@@ -23,7 +23,7 @@ CALLERS = 4
 
 def run(quick: bool) -> Figures:
     """Each round measures both, the order changing from round to round; medians over the rounds."""
-    figures, rounds, calls = Figures("mlflow_ingest"), 2 if quick else 7, 10 if quick else 40
+    figures, rounds, calls = Figures("mlflow_ingest"), 2 if quick else 5, 10 if quick else 40
     taken: dict[str, list[float]] = {}
     with folder() as base, ExitStack() as stack:
         server = stack.enter_context(a_server(base))
