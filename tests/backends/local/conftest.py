@@ -133,7 +133,7 @@ def plain(environments):
 @pytest.fixture
 def jobs(tmp_path, environments, plain):
     assert plain.state == "ready", plain.message
-    jobs = LocalJobs(tmp_path / "state", environments, SiteSettings(log_flush_s=0.02, cancel_grace_s=0.5))
+    jobs = LocalJobs(tmp_path / "state", environments, SiteSettings(log_flush_s=0.02, cancel_grace_s=5))
     yield jobs
     for uid, _ in jobs.list():
         jobs.clean(uid)
@@ -162,7 +162,7 @@ def launch(jobs, door):
 def ended(jobs):
     """ended() waits for the attempt's end and gives what is seen of it."""
 
-    def wait(uid="job.ws.j", attempt=1, limit_s=20):
+    def wait(uid="job.ws.j", attempt=1, limit_s=60):
         return until(
             lambda: jobs.observe(uid, attempt),
             lambda seen: seen.state == "lost" or (seen.state == "exited" and (seen.outputs_done or seen.code)),
