@@ -1,0 +1,150 @@
+"""Deployments through a real server, agent, gateway, router and inference server: what people are promised."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from fixtures_serving import until
+from fixtures_site import Programs
+from relay import Relay
+
+pytestmark = pytest.mark.timeout(180)
+ALL = "/workspaces/default/online-endpoints"
+ONE = f"{ALL}/digits"
+BLUE = f"{ONE}/deployments/blue"
+SAYS = "import json\ndef init(): pass\ndef run(raw): return [{}]"
+
+
+class Serving:
+    """An owner with an endpoint `digits`."""
+
+    def __init__(self, programs: Programs) -> None:
+        self.api, self.programs = programs.api, programs
+        self.call("POST", ALL, {"name": "digits", "compute": "here"})
+        self.settled(ONE)
+        self.keys = self.call("GET", f"{ONE}/keys")
+
+    def call(self, verb: str, path: str, body: Any = None, **query: Any) -> Any:
+        said = self.api.request(verb, path, json=body, params=query)
+        assert said.status_code < 400, said.text
+        return said.json() if said.content else None
+
+    def put(self, data: bytes) -> str:
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        assert self.api.put(f"/workspaces/default/artifacts/blobs/{digest}", content=data).status_code < 300
+        return digest
+
+    def code(self, score: str) -> dict[str, str]:
+        entry = {"path": "score.py", "digest": self.put(score.encode()), "size": len(score), "executable": False}
+        manifest = json.dumps({"entries": [entry]}, separators=(",", ":")).encode()
+        return {"code": f"content:tree:{self.put(manifest)}:", "scoring_script": "score.py"}
+
+    def deploy(self, score: str, name: str = "blue", all_traffic: bool = True) -> Any:
+        document = {
+            "name": name, "type": "local", "code_configuration": self.code(score),
+            "environment": {"image": "python:3", "conda_file": {"dependencies": ["pip"]}},
+        }  # fmt: skip
+        self.call("POST", f"{ONE}/deployments", document, all_traffic=all_traffic)
+        return self.settled(f"{ONE}/deployments/{name}")
+
+    def update(self, score: str) -> Any:
+        self.call("PATCH", BLUE, {"code_configuration": self.code(score)})
+        return self.settled(BLUE)
+
+    def settled(self, path: str) -> Any:
+        def look() -> Any:
+            seen = self.call("GET", path)
+            return seen if seen["provisioning_state"] in ("Succeeded", "Failed") else None
+
+        return until(look, 120)
+
+    def ask(self, body: Any = None, key: str = "primaryKey", **headers: str) -> httpx.Response:
+        uri = self.call("GET", ONE)["scoring_uri"]
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.post(uri, json=body, headers={"Authorization": f"Bearer {self.keys[key]}", **named}, timeout=20)
+
+
+@pytest.fixture
+def relay(programs: Programs) -> Iterator[Relay]:
+    made = Relay(programs.server.settings.port)
+    yield made
+    made.close()
+
+
+def test_a_deployments_whole_life(programs: Programs) -> None:
+    site = programs.join()
+    programs.attach()
+    serving = Serving(programs)
+    assert serving.deploy(SAYS.format(1))["provisioning_state"] == "Succeeded"
+    first = serving.ask()
+    assert (first.status_code, first.json(), first.headers["azureml-model-deployment"]) == (200, [1], "blue")
+
+    failed = serving.update("def init(): raise RuntimeError('no weights here')\ndef run(raw): pass")
+    assert (failed["provisioning_state"], failed["ferry"]["code"]) == ("Failed", "UserScriptInitFailed")
+    assert "RuntimeError: no weights here" in failed["ferry"]["traceback"]
+    assert serving.ask().json() == [1]
+    logs = until(lambda: serving.call("GET", f"{BLUE}/logs")["content"], 20)
+    assert "no weights here" in logs
+
+    assert serving.update(SAYS.format(2))["provisioning_state"] == "Succeeded"
+    assert serving.ask().json() == [2]
+
+    ids = [serving.ask().headers["x-request-id"] for _ in range(3)]
+    labels = [{"request_id": one, "label": label} for one, label in zip(ids, (2, "2", 9), strict=True)]
+    serving.call("POST", f"{ONE}/feedback", {"labels": labels})
+
+    def labelled() -> Any:
+        accuracy = serving.call("GET", f"{ONE}/stats")["deployments"]["blue"].get("accuracy")
+        return accuracy if accuracy and accuracy["labels"] == 3 else None
+
+    assert until(labelled, 20)["correct"] == 2
+    traced = serving.call("GET", f"/workspaces/default/trace/{ids[0]}")
+    assert (traced["endpoint"], traced["deployment"]) == ("digits", "blue")
+
+    serving.call("PATCH", ONE, {"traffic": {"blue": 0}})
+    serving.settled(ONE)
+    assert (serving.ask().status_code, serving.ask().json()["error"]["code"]) == (404, "NoValidDeployment")
+    assert serving.ask(azureml_model_deployment="blue").json() == [2]
+    serving.call("DELETE", ONE)
+    until(lambda: serving.api.get(ONE).status_code == 404, 30)
+    assert site._serving.observe("endpoint.default.digits") == []
+
+
+def test_predictions_go_on_without_server_and_agent_comes_back(programs: Programs, relay: Relay) -> None:
+    site = programs.join(server_url=relay.url)
+    programs.attach()
+    serving = Serving(programs)
+    serving.deploy(SAYS.format(1))
+    relay.cut()
+    assert serving.ask().json() == [1]
+    document = {"traffic": {"blue": 0}}
+    serving.call("PATCH", ONE, document)
+    assert serving.ask().json() == [1]
+    before = {one.pid for one in site._serving.observe("endpoint.default.digits")}
+    programs.leave(site, stop_work=False)
+    site = programs.join(server_url=relay.url)
+    until(lambda: serving.ask().status_code == 200, 20)
+    assert {one.pid for one in site._serving.observe("endpoint.default.digits")} == before
+    relay.mend()
+    until(lambda: serving.ask().status_code == 404, 30)
+    assert serving.settled(ONE)["provisioning_state"] == "Succeeded"
+
+
+def test_keys_are_changed_one_at_a_time(programs: Programs) -> None:
+    programs.join()
+    programs.attach()
+    serving = Serving(programs)
+    serving.deploy(SAYS.format(1))
+    old = dict(serving.keys)
+    serving.call("POST", f"{ONE}/keys/regenerate", {"key_type": "primary"})
+    until(lambda: serving.ask().status_code == 401, 20)
+    assert serving.ask(key="secondaryKey").status_code == 200
+    serving.keys = serving.call("GET", f"{ONE}/keys")
+    assert serving.keys["secondaryKey"] == old["secondaryKey"]
+    assert serving.ask().status_code == 200
