@@ -1,0 +1,101 @@
+"""The loops: they come back by themselves, ask less often while the link is down, and end when told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ferryml.agent.jobs import JobOperator, JobRules
+from ferryml.agent.loops import Backoff, LinkState, Loops, Pace
+from ferryml.agent.operator import Hooks, Operator
+from ferryml.agent.sync import Sync
+from ferryml.backends.local.ledger import LocalLedger
+from ferryml.domain.errors import Unavailable
+from ferryml.domain.link import Heartbeat, HeartbeatAnswer, Report, ReportsAnswer, Wishes
+from site_play import T0, PlayClock, PlayGateway, PlayMachine, a_job, a_wish
+
+
+class Server:
+    """Fails as often as told, then gives one job and takes reports."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.told: list[Report] = []
+        self.beats = 0
+        self.ended = threading.Event()
+        self._lock = threading.Lock()
+
+    def _stumble(self) -> None:
+        with self._lock:
+            self.failures -= 1
+            if self.failures >= 0:
+                raise Unavailable("ServerUnreachable", "down")
+
+    def wishes(self, after: int, epoch: str, wait_s: float) -> Wishes:
+        self._stumble()
+        wishes = (a_wish(a_job()),) if after == 0 else ()
+        if after:
+            threading.Event().wait(0.02)
+        return Wishes(epoch="e1", cursor=1, wishes=wishes, server_time=T0)
+
+    def report(self, epoch: str, reports: Sequence[Report]) -> ReportsAnswer:
+        self._stumble()
+        self.told += reports
+        if any(getattr(report.status, "phase", "") == "Completed" for report in reports):
+            self.ended.set()
+        accepted = tuple((r.uid, r.attempt, r.version) for r in reports)
+        return ReportsAnswer(epoch="e1", accepted=accepted, server_time=T0)
+
+    def heartbeat(self, beat: Heartbeat) -> HeartbeatAnswer:
+        if self.beats == 0:
+            self.beats += 1
+            raise ZeroDivisionError("a defect must not end the loop")
+        self.beats += 1
+        return HeartbeatAnswer(server_time=T0)
+
+
+class QuickMachine(PlayMachine):
+    """Every job ends at the first look."""
+
+    def observe(self, uid: str, attempt: int):  # type: ignore[no-untyped-def]
+        self.ends(uid)
+        return super().observe(uid, attempt)
+
+
+@pytest.mark.parametrize("failures", [0, 5])
+def test_a_job_goes_all_the_way_however_the_link_stumbles(tmp_path: Path, failures: int) -> None:
+    server, ledger, machine = Server(failures), LocalLedger(tmp_path / "site.db"), QuickMachine()
+    jobs = JobOperator(machine, PlayGateway(machine), JobRules())
+    operator = Operator(ledger, jobs, Hooks(), PlayClock())
+    pace = Pace(poll_s=0.01, retry_min_s=0.001, retry_max_s=0.01, heartbeat_s=0.01, busy_tick_s=0.005)
+    beat = Heartbeat(version="1", at=T0)
+    loops = Loops(server, Sync(server, ledger, PlayClock()), operator, lambda: beat, lambda a: None, pace, lambda: 0.5)
+    loops.start()
+    assert server.ended.wait(10)
+    loops.stop()
+    assert server.told[0].uid == "job.w.j"
+    assert server.beats > 1
+
+
+def test_pauses_double_up_to_the_longest_with_jitter() -> None:
+    backoff = Backoff(1, 5, lambda: 1.0)
+    assert [backoff.failed() for _ in range(4)] == [1, 2, 4, 5]
+    backoff.worked()
+    assert backoff.failed() == 1
+    assert Backoff(1, 5, lambda: 0.0).failed() == 0.5
+
+
+def test_the_state_of_the_link_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    state = LinkState()
+    caplog.set_level("INFO")
+    for _ in range(3):
+        state.failed(Unavailable("ServerUnreachable", "refused"))
+        state.failed(Unavailable("ServerUnreachable", "reset"))
+    assert (state.up, state.reason) == (False, "reset")
+    state.worked()
+    state.worked()
+    assert state.up
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
