@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,8 +18,8 @@ from ferryml.domain.errors import Refused, Unavailable
 from ferryml.sdk.flow import Call
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-")
-TRIES = 5
-"""Attempts of a repeatable call, with 0.2, 0.4, 0.8 and 1.6 s between them."""
+TRIES = 4
+"""Attempts of a repeatable call, with 0.2, 0.4 and 0.8 s between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +43,21 @@ class Target:
         headers = {"User-Agent": "ferryml"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        options: dict[str, object] = {"base_url": self.url.rstrip("/"), "headers": headers, "verify": self._context()}
+        options: dict[str, object] = {"base_url": self.url.rstrip("/"), "headers": headers, "verify": _authorities(self.ca_bundle)}
         if self.proxy is not None:
             options |= {"proxy": self.proxy or None, "trust_env": False}
         elif httpx.URL(self.url).host in ("127.0.0.1", "localhost", "::1"):
             options["trust_env"] = False
         return options
 
-    def _context(self) -> ssl.SSLContext:
-        try:
-            return ssl.create_default_context(cafile=str(self.ca_bundle) if self.ca_bundle else None)
-        except (OSError, ssl.SSLError) as error:
-            raise Refused("TlsFailed", f"the CA bundle {self.ca_bundle} cannot be used: {error}") from error
+
+@lru_cache(maxsize=8)
+def _authorities(bundle: Path | None) -> ssl.SSLContext:
+    """Reading the system's authorities takes longer than a request; clients of one process share them."""
+    try:
+        return ssl.create_default_context(cafile=str(bundle) if bundle else None)
+    except (OSError, ssl.SSLError) as error:
+        raise Refused("TlsFailed", f"the CA bundle {bundle} cannot be used: {error}", "Give a PEM file.") from error
 
 
 def pause_before(attempt: int) -> float:

@@ -1,0 +1,48 @@
+"""`ferry online-endpoint` against a real server; a site that answers is in tests/system."""
+
+import json
+
+import pytest
+
+from ferryml.cli.endpoints import read_request, refuse_local, shares
+from ferryml.domain.errors import Refused
+
+
+def test_shares_as_az_writes_them():
+    assert shares("a=90 b=10") == shares("a=90,b=10") == {"a": 90, "b": 10}
+    assert shares("") == {}
+    for text in ("a", "a=x", "=1", "a=-1"):
+        with pytest.raises(Refused, match="share"):
+            shares(text)
+
+
+def test_requests_come_from_files(alone):
+    (alone / "r.json").write_bytes(b"[1]")
+    assert read_request(alone / "r.json") == b"[1]"
+    assert read_request(None) == b"{}"
+    with pytest.raises(Refused, match="absent"):
+        read_request(alone / "absent")
+
+
+def test_local_is_refused_with_the_way():
+    refuse_local(False)
+    with pytest.raises(Refused, match="--local"):
+        refuse_local(True)
+
+
+def test_an_endpoint_before_its_site_answers(ferry, alone):
+    (alone / "e.yml").write_text("name: ep1\ncompute: azureml:c1\nauth_mode: Key\n")
+    made = ferry("online-endpoint", "create", "--f", "e.yml", "--no-wait", "--set", "tags.a=b")
+    assert made.code == 0, made.err
+    assert json.loads(made.out)["tags"] == {"a": "b"}
+    assert ferry("online-endpoint", "create", "-f", "e.yml", "--no-wait").err.startswith("Error: [AlreadyExists]")
+    keys = json.loads(ferry("online-endpoint", "get-credentials", "-n", "ep1").out)
+    fresh = json.loads(ferry("online-endpoint", "regenerate-keys", "-n", "ep1", "--key-type", "Secondary").out)
+    assert fresh["primaryKey"] == keys["primaryKey"]
+    assert fresh["secondaryKey"] != keys["secondaryKey"]
+    refused = ferry("online-endpoint", "update", "-n", "ep1", "--traffic", "blue=110")
+    assert (refused.code, refused.err.split()[1]) == (1, "[TrafficInvalid]")
+    assert ferry("online-endpoint", "invoke", "-n", "ep1").code == 3
+    assert "ep1" in ferry("online-endpoint", "list", "-o", "table").out
+    gone = ferry("online-endpoint", "delete", "-n", "ep1", "-y", "--no-wait")
+    assert (gone.code, gone.err.split()[1]) == (1, "[OperationInProgress]")

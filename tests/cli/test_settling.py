@@ -1,0 +1,28 @@
+"""Long operations and their ends."""
+
+import pytest
+import typer
+
+from ferryml.cli.kit import Shared
+from ferryml.cli.settling import settled
+from ferryml.domain.errors import Refused
+
+
+def test_a_good_end_is_the_answer():
+    thing = {"name": "x", "provisioning_state": "Succeeded"}
+    assert settled(Shared(), "endpoint x", lambda: thing) == thing
+
+
+@pytest.mark.parametrize(("code", "told"), [("UserScriptInitFailed", "UserScriptInitFailed"), ("", "ResourceNotReady")])
+def test_a_bad_end_has_the_operations_code_and_reason(code, told):
+    thing = {"name": "x", "provisioning_state": "Failed", "ferry": {"code": code, "reason": "init() raised"}}
+    with pytest.raises(Refused, match=r"init\(\) raised") as caught:
+        settled(Shared(), "deployment x", lambda: thing)
+    assert caught.value.code == told
+
+
+def test_a_canceled_one_exits_with_1(capsys):
+    with pytest.raises(typer.Exit) as caught:
+        settled(Shared(), "endpoint x", lambda: {"name": "x", "provisioning_state": "Canceled"})
+    assert caught.value.exit_code == 1
+    assert "canceled" in capsys.readouterr().err

@@ -1,0 +1,14 @@
+"""`ferry site`."""
+
+import json
+
+
+def test_a_site_is_named_and_joined_by_the_command_it_prints(ferry):
+    made = json.loads(ferry("site", "create", "-n", "edge", "--zone", "eu", "--set", "python=nearest").out)
+    assert made["site"]["zone"] == "eu"
+    assert made["site"]["settings"] == {"python": "nearest"}
+    assert made["join_token"] in made["command"]
+    again = json.loads(ferry("site", "token", "-n", "edge").out)
+    assert again["join_token"] != made["join_token"]
+    assert "Pending" in ferry("site", "list", "-o", "table").out
+    assert ferry("site", "delete", "-n", "edge", "-y").out == ""
