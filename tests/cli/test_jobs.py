@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from control_play import done, said as chunk
+from control_play import done
+from control_play import said as chunk
 
 JOB = """\
 command: python main.py --n ${{inputs.n}}

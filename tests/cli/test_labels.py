@@ -22,8 +22,13 @@ def test_every_common_form_is_read(tmp_path, text):
 
 @pytest.mark.parametrize(
     ("data", "code"),
-    [(b'{"request_id": 1, "label": 2}', "BadValue"), (b"{", "BadValue"), (b"a,b\n1,2\n", "BadValue"), (b"\xff", "BadEncoding")],
-)  # fmt: skip
+    [
+        (b'{"request_id": 1, "label": 2}', "BadValue"),
+        (b"{", "BadValue"),
+        (b"a,b\n1,2\n", "BadValue"),
+        (b"\xff", "BadEncoding"),
+    ],
+)
 def test_what_is_wrong_is_named(tmp_path, data, code):
     file = tmp_path / "labels"
     file.write_bytes(data)

@@ -31,9 +31,12 @@ def test_a_damaged_record_is_no_record(tmp_path):
 
 def test_one_process_at_a_time(tmp_path):
     (tmp_path / "url").write_text("http://127.0.0.1:1\n")
-    with LocalState(tmp_path).locked(), pytest.raises(Conflict, match="http://127.0.0.1:1") as caught:
-        with LocalState(tmp_path).locked():
-            raise AssertionError("two at once")
+    with (
+        LocalState(tmp_path).locked(),
+        pytest.raises(Conflict, match=r"http://127\.0\.0\.1:1") as caught,
+        LocalState(tmp_path).locked(),
+    ):
+        raise AssertionError("two at once")
     assert caught.value.code == "AlreadyRunning"
     with LocalState(tmp_path).locked():
         pass

@@ -1,0 +1,102 @@
+"""Waits, logs and outputs, against the real use cases."""
+
+import pytest
+from flow_play import play
+
+from control_play import done, said
+from ferryml.domain.errors import NotFound, Refused, Unavailable
+from ferryml.domain.spec import Data
+from ferryml.sdk import flows
+from ferryml.sdk.flow import Answer, Pause
+
+
+def ended(desk, name, phase="Completed", **status):
+    desk.job(name=name)
+    desk.turns()
+    desk.reports("cloud", name, "Running")
+    desk.entries("cloud", name, said("one\n"))
+    desk.reports("cloud", name, phase, 2, **status)
+    desk.turns()
+
+
+def test_waiting_hears_each_change_once(desk, client):
+    ended(desk, "w1", "Failed")
+    heard = []
+    assert client.jobs.wait("w1", heard.append)["status"] == "Failed"
+    assert [job["status"] for job in heard] == ["Failed"]
+
+
+def test_a_log_is_copied_to_its_last_byte(desk, client):
+    desk.job(name="s1")
+    desk.turns()
+    desk.reports("cloud", "s1", "Running")
+    desk.entries("cloud", "s1", said("one\n"))
+    heard = []
+
+    def write(data):
+        heard.append(data)
+        if len(heard) == 1:
+            desk.entries("cloud", "s1", said("two\n", 4), first=2)
+            desk.reports("cloud", "s1", "Completed", 2)
+            desk.turns()
+
+    assert client.jobs.stream("s1", write)["status"] == "Completed"
+    assert b"".join(heard) == b"one\ntwo\n"
+
+
+def test_outputs_that_are_not_there_are_named(desk, client, tmp_path):
+    tree = desk.folder({"outputs/a": b"a"})
+    ended(desk, "o1", outputs=done(default=tree))
+    assert [file.name for file in client.jobs.download("o1", tmp_path / "x")] == ["a"]
+    with pytest.raises(NotFound, match="it has: default"):
+        client.jobs.download("o1", tmp_path, "model")
+
+
+def test_paths_of_specs_are_relative_to_here(desk, client, alone):
+    (alone / "f.txt").write_text("x")
+    assert client.data.create(Data(name="rel", type="uri_file", path="f.txt"))["version"] == "1"
+    with pytest.raises(Refused, match="absent"):
+        client.data.create(Data(name="rel", path="absent"))
+
+
+def test_settling_ends_or_gives_up():
+    creating, good = {"name": "e", "provisioning_state": "Creating"}, {"name": "e", "provisioning_state": "Succeeded"}
+    heard = []
+    assert play(flows.settle("/e", heard.append), creating, creating, good)[1] == good
+    assert heard == [creating, good]
+    with pytest.raises(Unavailable) as caught:
+        play(flows.settle("/e", limit_s=0.0), creating)
+    assert caught.value.code == "ResourceNotReady"
+
+
+def test_gone_is_not_found():
+    flow = flows.gone("/e")
+    next(flow)
+    assert isinstance(flow.send(Answer(200, {}, b"{}")), Pause)
+    flow.send(None)
+    with pytest.raises(StopIteration):
+        flow.throw(NotFound("NotFound", "no"))
+
+
+def test_a_rollout_is_waited_for():
+    answers = ({"status": "running"}, {"status": "rolled_back"})
+    assert play(flows.wait_rollout("w", "r"), *answers)[1]["status"] == "rolled_back"
+
+
+def test_a_prediction_uses_the_endpoints_own_key():
+    flow = flows.invoke("w", "e", b"[1]", "blue")
+    next(flow)
+    flow.send(Answer(200, {}, b'{"scoring_uri": "http://s/score"}'))
+    call = flow.send(Answer(200, {}, b'{"primaryKey": "k"}'))
+    assert (call.path, call.headers["Authorization"], call.repeatable) == ("http://s/score", "Bearer k", False)
+    assert call.headers["azureml-model-deployment"] == "blue"
+    with pytest.raises(StopIteration) as end:
+        flow.send(Answer(200, {"x-request-id": "r-1", "azureml-model-deployment": "blue"}, b"plain"))
+    assert end.value.value == flows.Prediction("plain", "r-1", "blue")
+
+
+def test_an_endpoint_without_address_is_not_ready():
+    flow = flows.invoke("w", "e", b"[1]")
+    next(flow)
+    with pytest.raises(Unavailable):
+        flow.send(Answer(200, {}, b'{"scoring_uri": null}'))
