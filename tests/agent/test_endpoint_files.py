@@ -6,6 +6,7 @@ import pytest
 
 from ferryml.agent.endpoint_files import Files
 from ferryml.domain.errors import Forbidden, Unavailable
+from ferryml.domain.orders import EnvironmentOrder
 from fixtures_serving import a_revision, until
 
 UID = "endpoint.w.e"
@@ -76,6 +77,21 @@ def test_a_broken_tree_fails_with_its_reason(files, shelf, door):
     revision = a_revision(shelf, "")
     shelf.at(revision.code.digest).write_bytes(b"not a tree")
     assert settled(files, revision).code == "BadRequest"
+
+
+def test_a_model_that_never_left_asks_for_its_environment_here(files, shelf):
+    model = shelf.tree({"MLmodel": b"{}", "requirements.txt": b"mlflow==3.1\n", "python_env.yaml": b"python: 3.11.2\n"})
+    revision = a_revision(shelf, "", flavor="mlflow", code=None, model=model, environment=EnvironmentOrder(key=""))
+    assert files.resolved(UID, revision) == revision
+    assert settled(files, revision).state == "ready"
+    environment = files.resolved(UID, revision).environment
+    assert (environment.pip[0], environment.python) == ("mlflow==3.1", "3.11")
+    assert environment.key
+    bare = a_revision(
+        shelf, "", "b" * 10, flavor="mlflow", code=None, model=shelf.tree({"MLmodel": b"{}"}),
+        environment=EnvironmentOrder(key=""),
+    )  # fmt: skip
+    assert settled(files, bare).code == "BadArgument"
 
 
 def test_forgotten_is_fetched_anew(files, door, shelf):

@@ -148,8 +148,8 @@ def test_a_bound_model_stays_in_its_zone(play):
     assert (revision.residency.zones, revision.site_only) == (("onprem",), True)
 
 
-def test_a_bound_models_own_environment_cannot_be_read_here(play):
-    assert refused(play, model=_bound_model(play)) == "BadArgument"
+def test_what_a_bound_model_asks_for_is_left_to_its_site(play):
+    assert resolve(play, model=_bound_model(play)).revision.environment.key == ""
 
 
 def test_a_released_model_serves_anywhere(play):

@@ -6,11 +6,13 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ferryml.agent.ports import GatewayDoor
+from ferryml.compile.serving import MLFLOW_FILES, mlflow_environment
 from ferryml.compile.tree import parse_tree
 from ferryml.domain.errors import FerryError, Refused
-from ferryml.domain.orders import RevisionOrder, TreeRef
+from ferryml.domain.orders import EnvironmentOrder, RevisionOrder, TreeEntry, TreeRef
 from ferryml.domain.serving import Prepared
 
+MAX_MODEL_FILE = 1024 * 1024
 _READY = Prepared("ready")
 
 
@@ -21,6 +23,7 @@ class Files:
         self._gateway = gateway
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="serving-fetch")
         self._lock = threading.Lock()
+        self._environments: dict[tuple[str, str], EnvironmentOrder] = {}
         self._running: dict[tuple[str, str], tuple[int, Future[None]]] = {}
 
     def prepared(self, uid: str, revision: RevisionOrder, grant: str, generation: int) -> Prepared:
@@ -42,27 +45,53 @@ class Files:
                 return Prepared("waiting", error.message)
             return Prepared("failed", error.message, error.code)
 
+    def resolved(self, uid: str, revision: RevisionOrder) -> RevisionOrder:
+        """The revision with its environment: one whose model never left the site asks for it in its own files."""
+        with self._lock:
+            found = self._environments.get((uid, revision.revision))
+        return revision if found is None else revision.model_copy(update={"environment": found})
+
     def forget(self, uid: str, keep: frozenset[str] = frozenset()) -> None:
         """Revisions of the endpoint that are of no interest any more."""
         with self._lock:
             for key in [key for key in self._running if key[0] == uid and key[1] not in keep]:
                 del self._running[key]
+                self._environments.pop(key, None)
 
     def close(self) -> None:
         """Fetches under way end by themselves."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self, key: tuple[str, str], revision: RevisionOrder, grant: str, generation: int) -> Prepared:
-        self._running[key] = (generation, self._pool.submit(self._fetch, revision, grant))
+        self._running[key] = (generation, self._pool.submit(self._fetch, key, revision, grant))
         return Prepared("waiting", "bringing model and code to the site")
 
-    def _fetch(self, revision: RevisionOrder, grant: str) -> None:
+    def _fetch(self, key: tuple[str, str], revision: RevisionOrder, grant: str) -> None:
         for ref in (revision.code, revision.model):
             if ref is not None:
                 self._bring(ref, grant)
+        if revision.flavor == "mlflow" and not revision.environment.key:
+            environment = mlflow_environment(self._model_files(revision.model, grant), None)
+            with self._lock:
+                self._environments[key] = environment
 
     def _bring(self, ref: TreeRef, grant: str) -> None:
+        for entry in self._entries(ref, grant):
+            self._gateway.fetch(entry.digest, grant)
+
+    def _entries(self, ref: TreeRef, grant: str) -> tuple[TreeEntry, ...]:
         path = self._gateway.fetch(ref.digest, grant)
-        if ref.kind == "tree":
-            for entry in parse_tree(path.read_bytes()).entries:
-                self._gateway.fetch(entry.digest, grant)
+        return parse_tree(path.read_bytes()).entries if ref.kind == "tree" else ()
+
+    def _model_files(self, model: TreeRef | None, grant: str) -> dict[str, str]:
+        files = {
+            one.path: self._gateway.fetch(one.digest, grant).read_text(encoding="utf-8", errors="replace")
+            for one in (self._entries(model, grant) if model else ())
+            if one.path in MLFLOW_FILES and one.size <= MAX_MODEL_FILE
+        }
+        if "requirements.txt" not in files:
+            raise Refused(
+                "BadArgument", "the model does not say what it needs: it has no requirements.txt",
+                "Name an environment in the deployment.",
+            )  # fmt: skip
+        return files

@@ -85,6 +85,9 @@ class EndpointAgent:
         before = stored.status if stored and isinstance(stored.status, EndpointStatus) else None
         self._renew(wish)
         seen = self._look(wish, order)
+        order = order.model_copy(
+            update={"revisions": tuple(self._files.resolved(wish.uid, one) for one in order.revisions)}
+        )
         totals = dict(self._hands.router.totals(wish.uid))
         rolled = rollout_turn(order, before.rollout if before else None, memory.rollout, seen, totals, now)
         plan = serving.plan(order, rolled.split, seen, memory.serving, now, self._rules.drain_s)
@@ -105,7 +108,8 @@ class EndpointAgent:
 
     def _prepared(self, wish: Wish, revision: RevisionOrder) -> Prepared:
         files = self._files.prepared(wish.uid, revision, wish.grant, wish.generation)
-        if files.state == "failed":
+        revision = self._files.resolved(wish.uid, revision)
+        if files.state == "failed" or not revision.environment.key:
             return files
         environment = self._hands.environments.environment(revision.environment.key)
         asked = (wish.uid, revision.revision)

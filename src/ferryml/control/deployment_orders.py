@@ -137,10 +137,8 @@ def _environment(
     if model is None or model.tree is None:
         raise Refused("MissingField", "the deployment names no environment and no MLflow model to take it from")
     if model.site_only:
-        raise Refused(
-            "BadArgument", f"the model stays in site {model.site}, so the server cannot read what it needs",
-            "Name an environment in the deployment, or let the data's owner release models.",
-        )  # fmt: skip
+        # only the site can read what the model asks for
+        return EnvironmentOrder(key="")
     return mlflow_environment(*_mlflow_files(deps, workspace, model.tree))
 
 
