@@ -35,6 +35,8 @@ EXEMPTIONS: dict[str, dict[str, str]] = {
         "src/ferryml/router/live.py": "2026-11-22: tests/contract/test_router.py runs it, as any router",
         "src/ferryml/router/forward.py": "2026-11-22: tests/contract/test_router.py runs it, as any router",
         "src/ferryml/backends/local/serving_instance.py": "2026-11-22: test_serving.py runs it with real programs",
+        "src/ferryml/cli/demo/run.py": "2026-11-22: tests/system/test_demo.py runs the whole of it",
+        "src/ferryml/cli/demo/stage.py": "2026-11-22: tests/system/test_demo.py runs the whole of it",
         "src/ferryml/store/migrations/*": "2026-11-22: run by every test that opens a store",
     },
     "sleeping unit test": {},
