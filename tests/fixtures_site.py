@@ -25,7 +25,7 @@ class Programs:
     api: httpx.Client
     sites: list[Any] = field(default_factory=list)
 
-    def join(self, name: str = "local", zone: str = "", **settings: Any) -> Any:
+    def join(self, name: str = "local", zone: str = "", dice: Any = None, **settings: Any) -> Any:
         """A started site under that name; `server_url` may point at a relay."""
         state = self.folder / f"site-{name}"
         token = ""
@@ -34,8 +34,8 @@ class Programs:
             assert said.status_code == 201, said.text
             token = said.json()["join_token"]
         quick = {"retry_min_s": 0.05, "retry_max_s": 0.5, "cancel_grace_s": 1, "server_url": self.server.url}
-        made = site_program.build(SiteSettings(name=name, zone=zone, state_dir=state, **{**quick, **settings}),
-                                  join_token=token)  # fmt: skip
+        asked = SiteSettings(name=name, zone=zone, state_dir=state, **{**quick, **settings})
+        made = site_program.build(asked, join_token=token, dice=dice)
         made.start()
         self.sites.append(made)
         return made

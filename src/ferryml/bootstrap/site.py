@@ -10,7 +10,8 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +54,8 @@ class Member:
 class Site:
     """Everything of one site. `start` returns at once; `stop` leaves jobs and deployments running for a later life."""
 
-    def __init__(self, settings: SiteSettings, router: RouterSettings, member: Member) -> None:
-        self.settings, self._member, dice = settings, member, SystemDice()
+    def __init__(self, settings: SiteSettings, router: RouterSettings, member: Member, dice: SystemDice) -> None:
+        self.settings, self._member = settings, member
         state = settings.state_dir.resolve()
         self._captures = CaptureFile(state / "captures.db", dice.now)
         self.router = RouterThread(
@@ -126,19 +127,25 @@ class Site:
             time.sleep(0.1)
 
 
-def build(settings: SiteSettings, router: RouterSettings | None = None, join_token: str = "") -> Site:
+def build(
+    settings: SiteSettings,
+    router: RouterSettings | None = None,
+    join_token: str = "",
+    dice: SystemDice | None = None,
+) -> Site:
     """The site, enrolled if it was not yet (one attempt).
 
     Raises Refused(JoinTokenUsed, MissingField), Unavailable(ServerUnreachable, ...), Refused(NotSupported).
     """
     if settings.backend != "local":
         raise Refused("NotSupported", "this program runs local sites; the Kubernetes backend has its own")
-    return Site(settings, router or RouterSettings(), join(settings, join_token))
+    dice = dice or SystemDice()
+    return Site(settings, router or RouterSettings(), join(settings, join_token, dice), dice)
 
 
-def join(settings: SiteSettings, join_token: str) -> Member:
+def join(settings: SiteSettings, join_token: str, dice: SystemDice) -> Member:
     """Reads or makes the site's membership below its state folder."""
-    state, dice = settings.state_dir, SystemDice()
+    state = settings.state_dir
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     route = Route(
         settings.server_url, settings.proxy, settings.no_proxy, settings.ca_bundle, settings.connect_timeout_s
@@ -188,12 +195,7 @@ def run(
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
-    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(settings.state_dir / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Refused("AlreadyRunning", f"a site already runs on {settings.state_dir}") from error
+    with alone(settings.state_dir):
         site = _patiently(settings, router, join_token, over)
         if site is None:
             return
@@ -203,6 +205,18 @@ def run(
             over.wait()
         finally:
             site.stop(stop_work)
+
+
+@contextmanager
+def alone(state: Path) -> Iterator[None]:
+    """Raises Refused(AlreadyRunning) when another process works on the same state folder."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(state / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Refused("AlreadyRunning", f"a site already runs on {state}") from error
+        yield
 
 
 def _patiently(
