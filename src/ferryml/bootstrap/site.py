@@ -143,9 +143,9 @@ def build(
     return Site(settings, router or RouterSettings(), join(settings, join_token, dice), dice)
 
 
-def join(settings: SiteSettings, join_token: str, dice: SystemDice) -> Member:
+def join(settings: SiteSettings, join_token: str, dice: SystemDice | None = None) -> Member:
     """Reads or makes the site's membership below its state folder."""
-    state = settings.state_dir
+    state, dice = settings.state_dir, dice or SystemDice()
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     route = Route(
         settings.server_url, settings.proxy, settings.no_proxy, settings.ca_bundle, settings.connect_timeout_s
