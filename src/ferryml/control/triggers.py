@@ -10,7 +10,7 @@ from croniter import croniter
 
 from ferryml.control.automations import asset_name, fire, instant, newest, spec_of
 from ferryml.control.context import Deps, Turn, changed
-from ferryml.control.ports import Json, Row
+from ferryml.control.ports import Json, Row, Tx
 from ferryml.domain.automation import MetricSeen, metric_fires
 from ferryml.domain.spec.automation import CronTrigger, DataTrigger, MetricTrigger, ModelTrigger
 
@@ -20,7 +20,11 @@ MADE_BY = "automation"
 
 
 def look(deps: Deps, row: Row) -> int:
-    """Look at every trigger of one automation; how many fired."""
+    """Look at every trigger of one automation; how many fired. Most looks only read."""
+    with deps.store.read() as tx:
+        status = dict(row.status)
+        if not list(_fired(tx, row, status)) and status == row.status:
+            return 0
     return changed(deps, lambda now: _look(now, row))
 
 
@@ -29,7 +33,7 @@ def _look(now: Turn, stale: Row) -> int:
     if row is None or row.phase != stale.phase:
         return 0
     status = dict(row.status)
-    fired = list(_fired(now, row, status))
+    fired = list(_fired(now.tx, row, status))
     if status != row.status:
         row = now.tx.update(row.model_copy(update={"status": status}))
     for one in fired:
@@ -37,16 +41,16 @@ def _look(now: Turn, stale: Row) -> int:
     return len(fired)
 
 
-def _fired(now: Turn, row: Row, status: dict[str, Json]) -> Iterator[Fired]:
+def _fired(tx: Tx, row: Row, status: dict[str, Json]) -> Iterator[Fired]:
     for index, one in enumerate(spec_of(row).triggers):
         found: Fired | None = None
         match one:
             case CronTrigger():
-                found = _cron(one, status, f"{index}:{one.expression}", now.tx.now())
+                found = _cron(one, status, f"{index}:{one.expression}", tx.now())
             case DataTrigger() | ModelTrigger():
-                found = _asset(now, row, one, status)
+                found = _asset(tx, row, one, status)
             case MetricTrigger():
-                found = _metric(now, row, one, status)
+                found = _metric(tx, row, one, status)
             case _:
                 pass  # manual fires by hand; monitors bring their own alerts
         if found is not None:
@@ -66,15 +70,15 @@ def _cron(trigger: CronTrigger, status: dict[str, Json], key: str, now: datetime
     return {"kind": "cron", "due": due.isoformat(), "expression": trigger.expression}
 
 
-def _asset(now: Turn, row: Row, trigger: DataTrigger | ModelTrigger, status: dict[str, Json]) -> Fired | None:
+def _asset(tx: Tx, row: Row, trigger: DataTrigger | ModelTrigger, status: dict[str, Json]) -> Fired | None:
     name = asset_name(trigger.asset)
     key = f"{trigger.type}:{name}"
     seen: dict[str, int] = dict(status.get("seen") or {})
-    latest = newest(now.tx, trigger.type, row.workspace, name)
+    latest = newest(tx, trigger.type, row.workspace, name)
     if latest is None or latest.seq <= seen.get(key, 0):
         return None
     quiet = timedelta(seconds=trigger.debounce) if isinstance(trigger, DataTrigger) else timedelta()
-    if latest.created_at is not None and now.tx.now() - latest.created_at < quiet:
+    if latest.created_at is not None and tx.now() - latest.created_at < quiet:
         return None
     status["seen"] = {**seen, key: latest.seq}
     if isinstance(trigger, DataTrigger):
@@ -82,8 +86,8 @@ def _asset(now: Turn, row: Row, trigger: DataTrigger | ModelTrigger, status: dic
     return None if MADE_BY in latest.labels else {"kind": "model", "model": f"{name}:{latest.version}"}
 
 
-def _metric(now: Turn, row: Row, trigger: MetricTrigger, status: dict[str, Json]) -> Fired | None:
-    seen, revision = live_metric(now, row.workspace, trigger)
+def _metric(tx: Tx, row: Row, trigger: MetricTrigger, status: dict[str, Json]) -> Fired | None:
+    seen, revision = live_metric(tx, row.workspace, trigger)
     if seen is None or not metric_fires(trigger, seen):
         return None
     known: dict[str, Json] = dict(status.get("metrics") or {})
@@ -99,12 +103,12 @@ def _metric(now: Turn, row: Row, trigger: MetricTrigger, status: dict[str, Json]
     }  # fmt: skip
 
 
-def live_metric(now: Turn, workspace: str, trigger: MetricTrigger) -> tuple[MetricSeen | None, str]:
+def live_metric(tx: Tx, workspace: str, trigger: MetricTrigger) -> tuple[MetricSeen | None, str]:
     """The metric of the revision that has most of the traffic, and that revision.
 
     Its value is over the last 1,000 labelled requests; its labels are all that were ever joined.
     """
-    endpoint = now.tx.get("endpoint", workspace, trigger.endpoint)
+    endpoint = tx.get("endpoint", workspace, trigger.endpoint)
     seen = (endpoint.status.get("seen") or {}) if endpoint else {}
     weights: dict[str, int] = seen.get("weights") or {}
     if not weights or trigger.metric != "accuracy":
