@@ -5,6 +5,7 @@ import json
 import random
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -241,6 +242,18 @@ def test_labels_make_accuracy(site):
     other = FeedbackOrder(workspace="ws", endpoint="digits", labels=((ids[2], "7"),))
     site.turn(other, uid="feedback.x2")
     assert site.turn().accuracy[A].correct == 3
+
+
+def test_load_makes_instances(site):
+    slow = "import time\ndef init(): pass\ndef run(d):\n    time.sleep(0.5)\n    return [1]"
+    asked = a_revision(site.shelf, slow, A, max_instances=2, target_utilization=70, max_queue_wait_ms=5000)
+    site.wish(asked, serving={"blue": A}, traffic={"blue": 100})
+    site.until(lambda status: status.revisions[0].ready == 1)
+    with ThreadPoolExecutor(3) as callers:
+        answers = [callers.submit(site.ask) for _ in range(12)]
+        site.until(lambda status: status.revisions[0].wanted == 2)
+        assert {one.result()[0] for one in answers} == {200}
+    site.until(lambda _: len(site.backend.observe(UID)) == 1)
 
 
 def test_fewer_instances_drain_first(site):

@@ -22,6 +22,7 @@ def test_it_starts_serves_and_stops():
         assert urllib.request.urlopen(url + "/healthz", timeout=5).read() == b"ok"
         router.apply(EndpointRoute(uid="endpoint.w.e", name="e"))
         assert router.totals("endpoint.w.e") == router.recent("endpoint.w.e") == router.busy("endpoint.w.e") == {}
+        assert router.queued("endpoint.w.e") == {}
         router.drop("endpoint.w.e")
     finally:
         router.stop(0)

@@ -30,6 +30,9 @@ class RouterDoor(Protocol):
     def busy(self, uid: str) -> Mapping[tuple[str, int, int], int]:
         """(revision, instance, port) -> requests under way."""
 
+    def queued(self, uid: str) -> Mapping[str, int]:
+        """revision -> requests in line."""
+
 
 class EnvironmentMaker(Protocol):
     """As in `JobBackend`: both make their environments in one place."""

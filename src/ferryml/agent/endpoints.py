@@ -18,6 +18,7 @@ from ferryml.domain.errors import FerryError, Refused
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import EndpointOrder, FeedbackOrder, RevisionOrder, Wire
 from ferryml.domain.routes import EndpointRoute
+from ferryml.domain.scaling import Load, ScaleMemory, scale
 from ferryml.domain.seen import StoredStatus
 from ferryml.domain.serving import Plan, Prepared, ServingMemory, ServingSeen
 from ferryml.domain.statuses import EndpointStatus, FeedbackStatus, GoneStatus
@@ -53,6 +54,8 @@ class Memory(Wire):
     rollout: RolloutMemory = RolloutMemory()
     logs: dict[str, int] = {}
     """`REVISION/CONTAINER` -> bytes handed to the gateway."""
+    scale: dict[str, ScaleMemory] = {}
+    """revision -> instances by load, of those that scale."""
 
 
 class EndpointAgent:
@@ -90,13 +93,15 @@ class EndpointAgent:
         )
         totals = dict(self._hands.router.totals(wish.uid))
         rolled = rollout_turn(order, before.rollout if before else None, memory.rollout, seen, totals, now)
+        scaled = self._scale(wish.uid, order, memory, seen, now)
+        order = _with_counts(order, scaled)
         plan = serving.plan(order, rolled.split, seen, memory.serving, now, self._rules.drain_s)
         trouble = self._carry_out(wish.uid, order, plan)
         logs = self._push_logs(wish.uid, plan, memory.logs)
         status = self._status(wish.uid, order, plan, rolled, totals)
         if trouble:
             status = status.model_copy(update={"reason": trouble.message, "code": trouble.code})
-        kept = Memory(serving=plan.memory, rollout=rolled.memory, logs=logs)
+        kept = Memory(serving=plan.memory, rollout=rolled.memory, logs=logs, scale=scaled)
         return EndpointTurn(status=status, memory=kept.model_dump(mode="json"))
 
     def _look(self, wish: Wish, order: EndpointOrder) -> ServingSeen:
@@ -105,6 +110,20 @@ class EndpointAgent:
             busy[revision, instance] = busy.get((revision, instance), 0) + count
         prepared = {one.revision: self._prepared(wish, one) for one in order.revisions}
         return ServingSeen(tuple(self._hands.backend.observe(wish.uid)), prepared, busy)
+
+    def _scale(
+        self, uid: str, order: EndpointOrder, memory: Memory, seen: ServingSeen, now: datetime
+    ) -> dict[str, ScaleMemory]:
+        elastic = [one for one in order.revisions if one.target_utilization > 0 and one.max_instances > one.instances]
+        if not elastic:
+            return {}
+        queued = self._hands.router.queued(uid)
+        made: dict[str, ScaleMemory] = {}
+        for one in elastic:
+            busy = sum(count for (revision, _), count in seen.busy.items() if revision == one.revision)
+            load = Load(busy, queued.get(one.revision, 0))
+            made[one.revision] = scale(one, load, memory.scale.get(one.revision, ScaleMemory()), now)
+        return made
 
     def _prepared(self, wish: Wish, revision: RevisionOrder) -> Prepared:
         files = self._files.prepared(wish.uid, revision, wish.grant, wish.generation)
@@ -200,6 +219,14 @@ class EndpointAgent:
         if wish.grant and self._granted.get(wish.uid) != wish.generation:
             self._hands.gateway.renew(wish.uid, wish.grant)
             self._granted[wish.uid] = wish.generation
+
+
+def _with_counts(order: EndpointOrder, scaled: Mapping[str, ScaleMemory]) -> EndpointOrder:
+    revisions = tuple(
+        one.model_copy(update={"instances": scaled[one.revision].wanted}) if one.revision in scaled else one
+        for one in order.revisions
+    )
+    return order.model_copy(update={"revisions": revisions})
 
 
 def _figures(totals: Counters, recent: Counters | None) -> dict[str, float]:

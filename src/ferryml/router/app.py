@@ -70,6 +70,11 @@ class Router:
         found = self._find(uid)
         return found.busy() if found else {}
 
+    def queued(self, uid: str) -> dict[str, int]:
+        """revision -> requests in line."""
+        found = self._find(uid)
+        return found.queued() if found else {}
+
     # life
 
     async def start(self, host: str, port: int) -> int:

@@ -83,6 +83,10 @@ class LiveEndpoint:
         """revision -> what was added within the window."""
         return {name: revision.tally.recent() for name, revision in self.revisions.items()}
 
+    def queued(self) -> dict[str, int]:
+        """revision -> requests in line."""
+        return {name: revision.pool.queued for name, revision in self.revisions.items()}
+
     def busy(self) -> dict[tuple[str, int, int], int]:
         """(revision, instance, port) -> requests under way."""
         return {

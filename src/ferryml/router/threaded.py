@@ -68,6 +68,10 @@ class RouterThread:
         """As `Router.busy`."""
         return self._do(lambda router: router.busy(uid))
 
+    def queued(self, uid: str) -> dict[str, int]:
+        """As `Router.queued`."""
+        return self._do(lambda router: router.queued(uid))
+
     def _do(self, what: Callable[[Router], T]) -> T:
         loop, router = self._loop, self._router
         if loop is None or router is None:
