@@ -30,6 +30,8 @@ from ferryml.domain.uids import split_uid
 DONE = {"create": "created", "update": "updated", "delete": "updated", "scale": "scaled", "traffic": "updated"}
 """Kind of an operation -> what the event says."""
 ENDED = ("promoted", "rolled_back", "failed")
+KEPT_ROLLOUTS = 10
+"""Ends of rollouts that an endpoint remembers, for whoever asks after the next one began."""
 
 
 def hook(deps: Deps, site: str, report: Report) -> Apply:
@@ -90,8 +92,11 @@ def close(deps: Deps, now: Turn, endpoint: Row, status: RolloutStatus, seen: Rev
                 after = {"kind": "traffic", "deployment": order["deployment"], "since": now.tx.now().isoformat()}
         else:
             _reject(now, deployment, order, status, seen)
+    ended = {**status.model_dump(mode="json"), "revision": order["candidate"]}
+    earlier = {name: told for name, told in (endpoint.status.get("rollouts") or {}).items() if name != status.rollout}
     left = {
-        **endpoint.status, "rollout": None, "operation": after, "rollout_status": status.model_dump(mode="json"),
+        **endpoint.status, "rollouts": dict([*earlier.items(), (status.rollout, ended)][-KEPT_ROLLOUTS:]),
+        "rollout": None, "operation": after, "rollout_status": status.model_dump(mode="json"),
     }  # fmt: skip
     row = now.tx.update(endpoint.model_copy(update={"status": left, "spec": spec}))
     details: dict[str, Json] = {

@@ -86,7 +86,12 @@ def act(deps: Deps, caller: Caller, workspace: str, name: str, verb: Verb) -> di
         status = {**row.status, "paused": verb == "pause"}
         if verb != "rollback":
             return now.tx.update(row.model_copy(update={"status": status}))
-        begun = [one for one, told in row.status["endpoints"].items() if told["state"] not in ("rolled_back", "failed")]
+        told = row.status["endpoints"]
+        # one that the loop is beginning just now is not told of yet
+        begun = [
+            one for one in spec_of(row).endpoint_names
+            if (told.get(one) or {}).get("state", "") not in ("rolled_back", "failed")
+        ]  # fmt: skip
         status |= {"undo": begun, "reason": f"{caller.name} asked for it"}
         return now.tx.update(row.model_copy(update={"status": status, "phase": "undoing"}))
 
@@ -154,13 +159,15 @@ def under(tx: Tx, workspace: str, endpoint: str, name: str) -> dict[str, Any] | 
     row = tx.get("endpoint", workspace, endpoint)
     if row is None:
         return {"state": "failed", "reason": f"endpoint {endpoint} was deleted", "percent": 0, "evidence": []}
-    told: dict[str, Any] | None = row.status.get("rollout_status")
-    if told and told["rollout"] == name:
-        return told
-    order = row.status.get("rollout")
-    if order and order["rollout"] == name:
-        return {"state": "pending", "reason": "sent to the site", "percent": 0, "evidence": []}
-    return None
+    ended: dict[str, dict[str, Any]] = row.status.get("rollouts") or {}
+    if name in ended:
+        return ended[name]
+    order: dict[str, Any] = row.status.get("rollout") or {}
+    if order.get("rollout") != name:
+        return None
+    told = row.status.get("rollout_status") or {}
+    pending = {"state": "pending", "reason": "sent to the site", "percent": 0, "evidence": []}
+    return {**(told if told.get("rollout") == name else pending), "revision": order["candidate"]}
 
 
 def _under_way(tx: Tx, row: Row) -> list[Row]:
