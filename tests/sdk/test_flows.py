@@ -1,13 +1,13 @@
 """Waits, logs and outputs, against the real use cases."""
 
 import pytest
-from flow_play import play
 
 from control_play import done, said
 from ferryml.domain.errors import NotFound, Refused, Unavailable
 from ferryml.domain.spec import Data
 from ferryml.sdk import flows
 from ferryml.sdk.flow import Answer, Pause
+from flow_play import play
 
 
 def ended(desk, name, phase="Completed", **status):

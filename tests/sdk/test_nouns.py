@@ -1,8 +1,7 @@
 """Paths and verbs of nouns."""
 
-from flow_play import play
-
 from ferryml.sdk import nouns
+from flow_play import play
 
 
 def test_names_are_quoted():
