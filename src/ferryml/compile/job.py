@@ -92,7 +92,11 @@ def _inputs(order: JobOrder, places: Places) -> dict[str, str]:
 
 
 def _mlflow(order: JobOrder, places: Places) -> dict[str, str]:
-    variables = {"MLFLOW_TRACKING_URI": f"{places.gateway}/mlflow"}
+    variables = {
+        "MLFLOW_TRACKING_URI": f"{places.gateway}/mlflow",
+        # The most that the client allows: with its own pauses it waits out a link that is cut for minutes.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "10",
+    }
     if order.mlflow_run_id:
         variables["MLFLOW_RUN_ID"] = order.mlflow_run_id
     if order.mlflow_experiment:
