@@ -11,6 +11,7 @@ import typer
 
 from ferryml.cli import kit
 from ferryml.cli.kit import Shared, single_app
+from ferryml.cli.local import started_at
 from ferryml.cli.up import StateDir, where
 from ferryml.domain.errors import Refused, Unavailable
 
@@ -30,10 +31,11 @@ def down(
     pid = state.running()
     if pid is None:
         raise Refused("NotRunning", f"nothing runs in {state.folder}", "Start it with `ferry up`.")
+    begun = started_at(pid)
     os.kill(pid, signal.SIGUSR1 if keep_work else signal.SIGTERM)
     deadline = time.monotonic() + STOP_S
     with shared.talk.busy("stopping"):
-        while state.running() == pid:
+        while started_at(pid) == begun is not None:
             if time.monotonic() > deadline:
                 raise Unavailable("Unavailable", f"process {pid} has not ended after {STOP_S:g} s", f"See {state.log}.")
             time.sleep(0.05)
