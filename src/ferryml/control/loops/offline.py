@@ -21,8 +21,15 @@ def tick(deps: Deps) -> int:
     lost = [site.name for site in sites if site.phase == ONLINE and _silent(deps, site, now)]
     back = {site.name for site in sites if site.phase == ONLINE} - set(lost)
     returned = [row for row in silent if row.status.get("site") in back]
-    done = sum(changed(deps, lambda turn, name=name: _lose(deps, turn, name)) for name in lost)  # type: ignore[misc]
-    return done + sum(changed(deps, lambda turn, row=row: _restore(turn, row)) for row in returned)  # type: ignore[misc]
+    return sum(_lost(deps, name) for name in lost) + sum(_returned(deps, row) for row in returned)
+
+
+def _lost(deps: Deps, name: str) -> int:
+    return changed(deps, lambda turn: _lose(deps, turn, name))
+
+
+def _returned(deps: Deps, row: Row) -> int:
+    return changed(deps, lambda turn: _restore(turn, row))
 
 
 def _silent(deps: Deps, site: Row, now: datetime) -> bool:
