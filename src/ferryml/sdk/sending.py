@@ -43,7 +43,11 @@ class Target:
         headers = {"User-Agent": "ferryml"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        options: dict[str, object] = {"base_url": self.url.rstrip("/"), "headers": headers, "verify": _authorities(self.ca_bundle)}
+        options: dict[str, object] = {
+            "base_url": self.url.rstrip("/"),
+            "headers": headers,
+            "verify": _authorities(self.ca_bundle),
+        }
         if self.proxy is not None:
             options |= {"proxy": self.proxy or None, "trust_env": False}
         elif httpx.URL(self.url).host in ("127.0.0.1", "localhost", "::1"):
