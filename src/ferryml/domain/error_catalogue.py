@@ -180,7 +180,10 @@ MEANING: dict[Code, tuple[str, str]] = {
     "NotRunning": ("Nothing is running here.", "Start it with `ferry up`."),
     "MissingExtra": ("A part of Ferry is not installed.", "Run the command that the message gives."),
     "Usage": ("The command line could not be read.", "Run the command with --help to see its options."),
-    "DatabaseTooNew": ("A newer version of Ferry has changed the database.", "Start that version again, or restore a backup made with this one."),
+    "DatabaseTooNew": (
+        "A newer version of Ferry has changed the database.",
+        "Start that version again, or restore a backup made with this one.",
+    ),
     "BackupDamaged": ("A backup is incomplete or was changed.", "Use another backup; nothing was restored."),
     "NotSupported": ("This is understood but not supported here.", "The message names what can be done instead."),
     "LimitExceeded": ("A count or size limit was exceeded.", "Stay below the limit that the message gives."),

@@ -1,4 +1,4 @@
-"""What server and site say to each other: a *wish* is the latest state of one order, a *report* of what became of it."""
+"""What server and site say to each other: a *wish* is the latest state of one order, a *report* of what came of it."""
 
 from __future__ import annotations
 
