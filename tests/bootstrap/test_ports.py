@@ -38,6 +38,7 @@ def test_a_port_that_was_asked_for_is_taken_or_refused(tmp_path: Path, free_port
             listen(memory, HOST, free_port)
 
 
-def test_a_spoiled_memory_is_no_memory(tmp_path: Path) -> None:
-    (tmp_path / "port").write_text("many")
+@pytest.mark.parametrize("text", ["", "many", "-5", "70000"])
+def test_a_spoiled_memory_is_no_memory(tmp_path: Path, text: str) -> None:
+    (tmp_path / "port").write_text(text)
     assert last_port(tmp_path / "port", HOST, 0) == 0

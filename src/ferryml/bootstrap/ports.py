@@ -16,7 +16,7 @@ def last_port(memory: Path, host: str, wanted: int) -> int:
         last = int(memory.read_text())
     except (OSError, ValueError):
         return 0
-    return last if _free(host, last) else 0
+    return last if 0 < last < 65_536 and _free(host, last) else 0
 
 
 def listen(memory: Path, host: str, wanted: int) -> socket.socket:
