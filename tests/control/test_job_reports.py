@@ -60,7 +60,9 @@ def test_completed_waits_for_bytes_that_are_still_on_their_way(play):
     missing = TreeRef(digest="sha256:" + "d" * 64, size=4)
     play.reports("cloud", name, "Completed", 2, outputs=done(m=missing, default=later))
     play.turns()
-    assert play.shown(name)["status"] == "Running"
+    assert play.shown(name)["status"] == "Finalizing"
+    assert "waiting for its files to arrive" in play.shown(name)["ferry"]["reason"]
+    assert play.tracking.runs[play.shown(name)["mlflow_run_id"]].status == "SCHEDULED"
     folder = play.folder(files)
     play.reports("cloud", name, "Completed", 3, outputs=done(m=folder))
     play.turns()
@@ -139,3 +141,14 @@ def test_the_first_lock_is_kept_with_the_environment(play):
     play.turns()
     order = next(wish.order for wish in play.wishes("cloud").wishes if wish.uid.endswith("second"))
     assert order.environment.lock == "numpy==2.0.0\n"
+
+
+def test_what_a_bound_job_printed_is_not_repeated(play):
+    name = bound_job(play)
+    play.reports(
+        "onprem", name, "Failed", 1, exit_code=1, code="UserCodeFailed", reason="ValueError: row 1,2,3",
+        error_lines=("ValueError: row 1,2,3",),
+    )  # fmt: skip
+    play.turns()
+    assert "1,2,3" not in str(play.shown(name))
+    assert "exit code 1" in play.shown(name)["ferry"]["reason"]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferryml.domain.lifecycle import TERMINAL, JobTrack, Prepare, Rules, Seen, Start, Stop, decide, status_of
-from ferryml.domain.orders import DatastorePath, EnvironmentOrder, JobOrder, OutputOrder, TreeRef
+from ferryml.domain.orders import DatastorePath, EnvironmentOrder, JobOrder, OutputOrder, Residency, TreeRef
 from ferryml.domain.seen import EnvSeen, JobSeen, Receipt
 from ferryml.domain.statuses import OutputResult
 
@@ -300,3 +300,11 @@ def test_outputs_written_to_a_datastore_are_told_by_their_place() -> None:
     failed = Play(order).sees(Start(1), phase="Starting", environment=ready())
     failed.sees(phase="Failed", job=exited(None, code="StagingFailed", message="m"))
     assert status_of(failed.track, order).outputs == {}
+
+
+def test_what_a_bound_job_printed_does_not_leave_its_site() -> None:
+    track = JobTrack(phase="Failed", exit_code=1, error_lines=("ValueError: row 1,2,3",), reason="row 1,2,3")
+    told = status_of(track, a_job(residency=Residency(zones=("z",), release=("metrics",))))
+    assert "1,2,3" not in told.model_dump_json()
+    open_ = status_of(track, a_job(residency=Residency(zones=("z",), release=("logs",))))
+    assert open_.error_lines == track.error_lines

@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 from ferryml.control import artifacts, assets, datastores, environments, link
 from ferryml.control.contents import Content
-from ferryml.control.context import SYSTEM, Deps, Turn
+from ferryml.control.context import SYSTEM, Deps, Turn, changed
 from ferryml.control.jobs import TERMINAL, order_of
 from ferryml.control.ports import Json, Row
 from ferryml.control.report_hooks import Apply
 from ferryml.domain.errors import Conflict, FerryError, NotFound, Refused, Unavailable
 from ferryml.domain.link import Report
 from ferryml.domain.orders import JobOrder, OutputOrder, Residency
-from ferryml.domain.residency import MODEL_TYPES, of_output
+from ferryml.domain.residency import MODEL_TYPES, may_leave, of_output
 from ferryml.domain.spec.data import Data
 from ferryml.domain.spec.model import Model
 from ferryml.domain.statuses import JobStatus, OutputResult
@@ -43,7 +43,12 @@ def hook(deps: Deps, site: str, report: Report) -> Apply:
         return lambda now: None
     order, found = order_of(row), Found({})
     if status.phase in TERMINAL and row.phase not in TERMINAL:
-        found = _outputs(deps, order, site, status)
+        try:
+            found = _outputs(deps, order, site, status)
+        except Unavailable as error:
+            why = error.message
+            changed(deps, lambda now: _waits(now, order, why))
+            raise
         deps.tracking.end_run(row.workspace, order.mlflow_run_id, ENDS[status.phase])
 
     def apply(now: Turn) -> None:
@@ -52,6 +57,15 @@ def hook(deps: Deps, site: str, report: Report) -> Apply:
             _apply(deps, now, current, report, found)
 
     return apply
+
+
+def _waits(now: Turn, order: JobOrder, why: str) -> None:
+    """Say what the end of the job waits for; once, for this is asked again and again."""
+    row = now.tx.get("job", order.workspace, order.name)
+    reason = f"waiting for its files to arrive: {why}"
+    if row is not None and row.phase not in TERMINAL and row.status.get("reason") != reason:
+        now.tx.update(row.model_copy(update={"phase": "Finalizing", "status": {**row.status, "reason": reason}}))
+        now.wake(f"job:{row.status['uid']}")
 
 
 def _apply(deps: Deps, now: Turn, row: Row, report: Report, found: Found) -> None:
@@ -80,6 +94,9 @@ def _merged(row: Row, report: Report, status: JobStatus) -> dict[str, Any]:
     ours = [time for time in row.status["times"] if time.get("by") == "server" or time["phase"] == "CancelRequested"]
     theirs = [time.model_dump(mode="json") for time in status.times]
     told = status.model_dump(mode="json", include={"reason", "code", "exit_code", "error_lines", "node", "receipt"})
+    if not may_leave(order_of(row).residency, "logs") and told["error_lines"]:
+        # Lines of output may quote the data, so they stay with it.
+        told |= {"error_lines": [], "reason": f"exit code {status.exit_code}; what it printed stays in its zone"}
     notes = list(dict.fromkeys([*row.status["notes"], *status.notes]))
     return {
         **row.status, **told, "attempt": report.attempt, "notes": notes,

@@ -37,8 +37,9 @@ def reports(deps: Deps, site: str, epoch: str, told: Sequence[Report]) -> Report
 
     def work(now: Turn) -> ReportsAnswer:
         current = now.tx.epoch()
-        known = [report for report in told if _known(now.tx, site, report)]
-        unknown = [report for report in told if report not in known]
+        known, unknown = list[Report](), list[Report]()
+        for report in told:
+            (known if _known(now.tx, site, report) else unknown).append(report)
         for report in known:
             now.tx.put_report(site, report)
         if unknown:

@@ -122,14 +122,15 @@ def decide(
 
 
 def status_of(track: JobTrack, order: JobOrder) -> JobStatus:
-    """What the server is told."""
+    """What the server is told. Lines of output may quote bound data, so without a release of logs they stay."""
+    stays = bool(track.error_lines and order.residency.zones and "logs" not in order.residency.release)
     return JobStatus(
         phase=track.phase,
         times=track.times,
-        reason=track.reason,
+        reason=f"exit code {track.exit_code}; what it printed stays in its zone" if stays else track.reason,
         code=track.code,
         exit_code=track.exit_code,
-        error_lines=track.error_lines,
+        error_lines=() if stays else track.error_lines,
         node=track.node,
         outputs={**_placed(track, order), **track.outputs} if track.phase in TERMINAL else {},
         receipt=track.receipt,
