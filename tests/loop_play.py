@@ -83,7 +83,7 @@ class Point:
             told = RolloutStatus(
                 rollout=order.rollout.rollout, state=state, since=at, reason=f"it {state}", evidence=(moved,), **rollout
             )
-        weights = {revision: 100 for revision in order.serving.values()}
+        weights = dict.fromkeys(order.serving.values(), 100)
         figures = {revision: Accuracy(labels=labels, correct=right) for revision in weights} if labels else {}
         status = EndpointStatus(
             state="Succeeded", scoring_uri="http://127.0.0.1:9/score", revisions=revisions, weights=weights,
@@ -174,21 +174,24 @@ class LoopPlay:
 
     def turns(self) -> None:
         for _ in range(20):
-            moved = automation_loop.tick(self.play.deps) + rollout_loop.tick(self.play.deps)
             self.play.turns()
-            if not moved:
+            if not automation_loop.tick(self.play.deps) + rollout_loop.tick(self.play.deps):
                 return
 
     def ends(self, step: str, run: int = 1, phase: str = "Completed", **metrics: float) -> None:
-        """The site has carried out a job of the run."""
+        """The site has carried out a job of the run, and the run goes on."""
+        self.tells(step, run, phase, **metrics)
+        self.turns()
+
+    def tells(self, step: str, run: int = 1, phase: str = "Completed", **metrics: float) -> None:
+        """The site has carried out a job of the run; only its report is taken up."""
         name = f"loop-{run}-{step}"
-        row = self.play.shown(name)
-        ident = row["ferry"]["mlflow_run_id"]
+        ident = self.play.shown(name)["ferry"]["mlflow_run_id"]
         self.play.tracking.runs[ident].metrics.update(metrics)
         tree: TreeRef = self.play.folder({"model.bin": b"m%d" % run})
         outputs = {"model": {"tree": tree.model_dump()}} if step == "train" and phase == "Completed" else {}
         self.play.reports("cloud", name, phase, version=9, outputs=outputs)
-        self.turns()
+        self.play.turns()
 
     def runs(self) -> list[Any]:
         return list(automations.history(self.play.deps, OWNER, WORKSPACE, "loop", 0, 100)["items"])

@@ -52,7 +52,7 @@ def apply(deps: Deps, row: Row, spec: Automation, run: Run, effect: Effect) -> N
             case _:
                 assert_never(effect)
     except Conflict as error:
-        if error.code != "AlreadyExists":
+        if error.code != "AlreadyExists" or not _ours(deps, row, effect):
             raise
 
 
@@ -60,6 +60,15 @@ def caller_of(row: Row) -> Caller:
     """Whose rights the run has: those of who made the automation, by the name of `run_as`."""
     kept = row.status["caller"]
     return Caller(str(kept["name"]), cast(Role, kept["role"]), str(kept["workspace"]))
+
+
+def _ours(deps: Deps, row: Row, effect: Effect) -> bool:
+    """Whether what has the name already was made by this run, and not by somebody who took the name before."""
+    if isinstance(effect, Register):
+        return False
+    with deps.store.read() as tx:
+        there = tx.get("job" if isinstance(effect, StartJob) else "rollout", row.workspace, effect.name)
+    return there is not None and there.parent == row.name
 
 
 def _step(spec: Automation, which: str) -> JobStep:

@@ -32,6 +32,8 @@ def put(deps: Deps, caller: Caller, workspace: str, name: str, document: Mapping
         kept["caller"] = {"name": spec.run_as or caller.name, "role": caller.role, "workspace": caller.workspace}
         kept["seen"] = _newest(now.tx, workspace, spec) | kept.get("seen", {})
         phase = ENABLED if spec.enabled else PAUSED
+        if old is not None and bool(old.spec.get("enabled", True)) == spec.enabled:
+            phase = old.phase  # the same document again does not undo a person's pause
         if old is None:
             kept["since"] = now.tx.now().isoformat()
             row = Row(
@@ -112,6 +114,8 @@ def set_paused(deps: Deps, caller: Caller, workspace: str, name: str, paused: bo
     def work(now: Turn) -> Row:
         row = need(now.tx, "automation", workspace, name)
         status = {**row.status, "since": now.tx.now().isoformat()}
+        if not paused and row.phase == PAUSED:
+            status |= {"seen": _newest(now.tx, workspace, spec_of(row)), "cron": {}}
         now.record(caller, workspace, "automation.pause" if paused else "automation.resume", f"automation:{name}")
         now.wake("loops")
         return now.tx.update(row.model_copy(update={"phase": PAUSED if paused else ENABLED, "status": status}))
@@ -138,8 +142,13 @@ def answer(deps: Deps, caller: Caller, workspace: str, at: tuple[str, str], yes:
 
 
 def fire(now: Turn, row: Row, fired: dict[str, Json]) -> Row:
-    """Remember that something fired; several before the next run become one, the latest."""
-    pending = {**(row.status.get("pending") or {}), **fired}
+    """Remember that something fired; several before the next run become one, the latest.
+
+    Only a model made elsewhere waits for a run of its own, for such a run trains nothing.
+    """
+    kept: list[dict[str, Json]] = list(row.status.get("pending") or ())
+    same = next((one for one in kept if _source(one) == _source(fired)), None)
+    pending = [{**one, **fired} if one is same else one for one in kept] + ([fired] if same is None else [])
     now.event(row.workspace, "automation.triggered", f"automation:{row.name}", fired)
     now.wake("loops")
     return now.tx.update(row.model_copy(update={"status": {**row.status, "pending": pending}}))
@@ -195,6 +204,10 @@ def newest(tx: Tx, kind: str, workspace: str, name: str) -> Row | None:
 def instant(text: str) -> datetime:
     """A moment as it is kept in status."""
     return datetime.fromisoformat(text)
+
+
+def _source(fired: Mapping[str, Json]) -> str:
+    return str(fired.get("model") or "").partition(":")[0]
 
 
 def _newest(tx: Tx, workspace: str, spec: Automation) -> dict[str, int]:

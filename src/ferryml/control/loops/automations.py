@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from ferryml.control import automation_effects as effects
@@ -22,9 +23,18 @@ def tick(deps: Deps) -> int:
         automations = tx.find("automation", phases=(ENABLED,))
         pending = [row for row in tx.find("automation", archived="any") if row.status.get("pending")]
         runs = tx.find("automation_run", phases=ACTIVE, archived="any")
-    done = sum(triggers.look(deps, row) for row in automations)
-    done += sum(_begin(deps, row) for row in pending)
-    return done + sum(_carry(deps, row) for row in runs)
+    done = sum(_safely(deps, triggers.look, row) for row in automations)
+    done += sum(_safely(deps, _begin, row) for row in pending)
+    return done + sum(_safely(deps, _carry, row) for row in runs)
+
+
+def _safely(deps: Deps, act: Callable[[Deps, Row], int], row: Row) -> int:
+    """One that is in trouble does not hold up the others; it is looked at again next time."""
+    try:
+        return act(deps, row)
+    except FerryError as error:
+        log.warning("%s %s waits: %s: %s", row.kind, row.name, error.code, error.message)
+        return 0
 
 
 def _begin(deps: Deps, row: Row) -> int:
@@ -38,8 +48,9 @@ def _begin_in(now: Turn, stale: Row) -> int:
         return 0
     if now.tx.find("automation_run", workspace=row.workspace, parent=row.name, phases=ACTIVE, limit=1):
         return 0
-    number = int(row.status.get("runs", 0)) + 1
-    run = Run(automation=row.name, run=str(number), trigger=row.status["pending"])
+    number = _number(now, row)
+    fired, *waiting = row.status["pending"]
+    run = Run(automation=row.name, run=str(number), trigger=fired)
     first = Transition(at=now.tx.now(), state="triggered", reason=_because(run.trigger), evidence=run.trigger)
     run = run.model_copy(update={"history": (first,)})
     status = {"run": run.model_dump(mode="json"), "caller": row.status["caller"]}
@@ -48,7 +59,7 @@ def _begin_in(now: Turn, stale: Row) -> int:
         status=status, phase=run.state, created_by=str(row.status["caller"]["name"]),
     )  # fmt: skip
     now.tx.insert(made)
-    now.tx.update(row.model_copy(update={"status": {**row.status, "pending": None, "runs": number}}))
+    now.tx.update(row.model_copy(update={"status": {**row.status, "pending": waiting, "runs": number}}))
     node = f"automation:{row.name}/{number}"
     if run.trigger.get("data"):
         source = str(run.trigger["data"]).replace("azureml:", "data:")
@@ -56,6 +67,13 @@ def _begin_in(now: Turn, stale: Row) -> int:
     now.event(row.workspace, "automation.run", node, run.trigger)
     now.wake("loops")
     return 1
+
+
+def _number(now: Turn, row: Row) -> int:
+    """Never one that was: jobs and rollouts of an automation that was deleted keep their names."""
+    last = now.tx.find("automation_run", workspace=row.workspace, parent=row.name, archived="any", limit=1,
+                       newest_first=True)  # fmt: skip
+    return max(int(row.status.get("runs", 0)), *(int(run_of(one).run) for one in last), 0) + 1
 
 
 def _because(trigger: dict[str, Json]) -> str:
@@ -78,9 +96,8 @@ def _carry(deps: Deps, row: Row) -> int:
     spec, run = spec_of(row), run_of(row)
     with deps.store.read() as tx:
         now = tx.now()
-    seen = effects.look(deps, row, spec, run)
-    after, todo = decide(spec, run, seen, now)
     try:
+        after, todo = decide(spec, run, effects.look(deps, row, spec, run), now)
         for effect in todo:
             effects.apply(deps, row, spec, after, effect)
     except Refused as error:
@@ -107,9 +124,7 @@ def _write(now: Turn, stale: Row, before: Run, after: Run) -> int:
         last = after.history[-1]
         now.event(row.workspace, f"automation.{last.state}", node, {"reason": last.reason, "evidence": last.evidence})
     if after.model and after.model != before.model:
-        now.tx.link(
-            Edge(workspace=row.workspace, source=node, relation="registered", target=f"model:{after.model}")
-        )
+        now.tx.link(Edge(workspace=row.workspace, source=node, relation="registered", target=f"model:{after.model}"))
     if after.state in ENDED:
         log.info("automation %s run %s ended: %s", after.automation, after.run, after.state)
     now.wake("loops")
