@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ferryml.domain.errors import Unavailable
+from ferryml.domain.link import MlflowCall
 from ferryml.domain.orders import Tree, TreeEntry
 from gateway_play import PlayPlace
 from server_play import PlayServer
@@ -159,3 +162,30 @@ def test_the_thread_forwards_by_itself(gateway: PlayPlace, play_server: PlayServ
     gateway.journal.append_log(caller, "a.txt", 0, b"x")
     assert gateway.forwarder.drained(*caller.key, timeout_s=5)
     assert play_server.logs() == {"a.txt": b"x"}
+
+
+def test_metrics_travel_together_and_a_spoiled_batch_falls_apart(gateway: PlayPlace, play_server: PlayServer) -> None:
+    caller = gateway.admit()
+    for number in range(4):
+        body = {"run_id": "a" * 32, "key": f"k{number}", "value": 1, "timestamp": 1, "step": 0}
+        data = base64.b64encode(json.dumps(body).encode()).decode()
+        call = MlflowCall(method="POST", path="api/2.0/mlflow/runs/log-metric", body=data)
+        gateway.journal.append(*caller.key, call)
+    gateway.door.complete(caller, 0)
+
+    def spoiled(entry: dict[str, Any]) -> dict[str, Any] | None:
+        body = base64.b64decode(entry["item"]["body"])
+        return {"code": "BadRequest", "message": "k2 is no name"} if b"k2" in body else None
+
+    play_server.refuse = spoiled
+    gateway.forwarder.step()
+    receipt = gateway.door.receipt(*caller.key)
+    assert receipt is not None
+    assert not receipt.forwarded, "the parts are still to be said"
+    gateway.drain()
+    receipt = gateway.door.receipt(*caller.key)
+    assert receipt is not None
+    assert receipt.forwarded
+    assert receipt.refused == ("BadRequest: k2 is no name",)
+    keys = [json.loads(base64.b64decode(item["body"]))["key"] for item in play_server.items("mlflow")]
+    assert keys == ["k0", "k1", "k3"]

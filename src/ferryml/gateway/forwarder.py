@@ -14,6 +14,7 @@ from ferryml.domain.link import JournalAnswer, MlflowCall
 from ferryml.domain.orders import Json
 from ferryml.gateway.database import Database
 from ferryml.gateway.journal import Journal, Pending
+from ferryml.gateway.merge import Group, grouped
 from ferryml.gateway.store import SiteStore
 from ferryml.gateway.uplink import Uplink
 
@@ -25,6 +26,8 @@ MOST_BYTES = 4 << 20
 PARALLEL_UPLOADS = 4
 PRUNE_EVERY_S = 60.0
 BELIEVED_DOWN_S = 3.0
+LINGER_S = 0.1
+"""How long news wait for company, unless somebody waits for them."""
 
 
 class Forwarder:
@@ -43,6 +46,7 @@ class Forwarder:
         self.chores: Callable[[], None] = lambda: None
         self._least, self._most = retry_s
         self._stopping = threading.Event()
+        self._hurry = threading.Event()
         self._failed_at: float | None = None
         self._not_before: dict[tuple[str, int], tuple[float, float]] = {}
         self._pool = ThreadPoolExecutor(PARALLEL_UPLOADS, thread_name_prefix="ferry-upload")
@@ -58,6 +62,7 @@ class Forwarder:
 
     def stop(self, timeout_s: float = 5) -> None:
         self._stopping.set()
+        self._hurry.set()
         with self._journal.changed:
             self._journal.changed.notify_all()
         if self._thread.is_alive():
@@ -71,6 +76,8 @@ class Forwarder:
     def drained(self, uid: str, attempt: int, timeout_s: float) -> bool:
         """Waits until the server has all that this attempt has said so far; False when it does not in time."""
         seq, until = self._journal.last_seq(uid, attempt), time.monotonic() + timeout_s
+        if self._journal.waiting(uid, attempt, seq):
+            self._hurry.set()
         with self._journal.changed:
             while self._journal.waiting(uid, attempt, seq):
                 left = until - time.monotonic()
@@ -86,7 +93,7 @@ class Forwarder:
             if self._not_before.get(stream, (0.0, 0.0))[0] > now:
                 continue
             entries = self._journal.pending(*stream, PER_STREAM)
-            gone = self._send(stream, self._with_files(entries))
+            gone = self._send(stream, grouped(self._with_files(entries)))
             if gone:
                 self._not_before.pop(stream, None)
             else:
@@ -117,6 +124,8 @@ class Forwarder:
                     self._journal.prune()
                     pruned = time.monotonic()
                 self._wait()
+            if moved < PER_STREAM and self._hurry.wait(LINGER_S):
+                self._hurry.clear()
 
     def _wait(self) -> None:
         with self._journal.changed:
@@ -167,42 +176,47 @@ class Forwarder:
     def _sent(self, digest: str, workspace: str) -> bool:
         return self._db.row("SELECT 1 FROM sent WHERE digest = ? AND workspace = ?", digest, workspace) is not None
 
-    def _send(self, stream: tuple[str, int], entries: Sequence[Pending]) -> int:
-        if not entries:
+    def _send(self, stream: tuple[str, int], groups: Sequence[Group]) -> int:
+        if not groups:
             return 1
         try:
-            answer = self._uplink.journal(Batch(entries=tuple(p.entry for p in entries)))
+            answer = self._uplink.journal(Batch(entries=tuple(group.sent.entry for group in groups)))
         except Unauthenticated:
             raise
         except Refused as error:
             if error.code == "NotYourSite" or isinstance(error, NotFound):
                 raise
-            return self._halved(stream, entries, error)
+            return self._halved(stream, groups, error)
         self.heard(True)
-        return self._take(stream, entries, answer)
+        return self._take(stream, groups, answer)
 
-    def _halved(self, stream: tuple[str, int], entries: Sequence[Pending], error: Refused) -> int:
+    def _halved(self, stream: tuple[str, int], groups: Sequence[Group], error: Refused) -> int:
         """A whole request was refused: find the entry that is the cause, and let the others pass."""
-        if len(entries) == 1:
-            self._journal.refuse(entries[0].entry, f"{error.code}: {error.message}")
+        if len(groups) == 1:
+            self._refuse(groups[0], f"{error.code}: {error.message}")
             return 1
-        middle = len(entries) // 2
-        return self._send(stream, entries[:middle]) + self._send(stream, entries[middle:])
+        middle = len(groups) // 2
+        return self._send(stream, groups[:middle]) + self._send(stream, groups[middle:])
 
-    def _take(self, stream: tuple[str, int], entries: Sequence[Pending], answer: JournalAnswer) -> int:
+    def _refuse(self, group: Group, words: str) -> None:
+        if len(group.parts) == 1:
+            self._journal.refuse(group.parts[0].entry, words)
+        else:
+            self._journal.separate(group.parts)
+
+    def _take(self, stream: tuple[str, int], groups: Sequence[Group], answer: JournalAnswer) -> int:
         uid, attempt = stream
-        prefix = f"{uid}/{attempt}"
-        for pending in entries:
-            key = f"{prefix}/{pending.entry.seq}"
-            item = pending.entry.item
+        prefix, refused = f"{uid}/{attempt}", 0
+        for group in groups:
+            key = f"{prefix}/{group.sent.entry.seq}"
+            item = group.sent.entry.item
             if isinstance(item, MlflowCall) and item.provisional and key in answer.results:
                 self._results(uid, item, answer.results[key])
             if key in answer.refused:
-                self._journal.refuse(pending.entry, _words(answer.refused[key]))
-        through = answer.acknowledged.get(prefix, 0)
-        refused = sum(f"{prefix}/{p.entry.seq}" in answer.refused for p in entries)
-        self._again(answer, entries)
-        return self._journal.acknowledge(uid, attempt, through) + refused
+                self._refuse(group, _words(answer.refused[key]))
+                refused += 1
+        self._again(answer, [group.sent for group in groups])
+        return self._journal.acknowledge(uid, attempt, answer.acknowledged.get(prefix, 0)) + refused
 
     def _again(self, answer: JournalAnswer, entries: Sequence[Pending]) -> None:
         """What the server stopped at may lack a file that a restore has lost: it is offered anew."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -43,6 +44,8 @@ class Pending:
     entry: JournalEntry
     workspace: str
     blobs: tuple[str, ...]
+    alone: bool = False
+    """A batch with it was refused once: it goes by itself."""
 
 
 class Journal:
@@ -177,7 +180,7 @@ class Journal:
 
     def waiting(self, uid: str, attempt: int, seq: int) -> int:
         """Entries up to `seq` that the server does not have yet."""
-        sql = "SELECT COUNT(*) FROM entries WHERE state = 'pending' AND uid = ? AND attempt = ? AND seq <= ?"
+        sql = "SELECT COUNT(*) FROM entries WHERE state != 'held' AND uid = ? AND attempt = ? AND seq <= ?"
         row = self._db.row(sql, uid, attempt, seq)
         return cast(int, row[0]) if row else 0
 
@@ -189,19 +192,22 @@ class Journal:
 
     def streams_waiting(self) -> list[tuple[str, int]]:
         """The oldest attempt of each uid that has something to say: a newer one would fence it off."""
-        sql = "SELECT uid, MIN(attempt) FROM entries WHERE state = 'pending' GROUP BY uid ORDER BY uid"
+        sql = "SELECT uid, MIN(attempt) FROM entries WHERE state IN ('pending', 'alone') GROUP BY uid ORDER BY uid"
         return [(str(uid), cast(int, attempt)) for uid, attempt in self._db.rows(sql)]
 
     def pending(self, uid: str, attempt: int, limit: int) -> list[Pending]:
         caller = self.stream(uid, attempt)
         rows = self._db.rows(
-            "SELECT seq, item, blobs FROM entries WHERE state = 'pending' AND uid = ? AND attempt = ? "
+            "SELECT seq, item, blobs, state FROM entries WHERE state != 'held' AND uid = ? AND attempt = ? "
             "ORDER BY seq LIMIT ?",
             uid,
             attempt,
             limit,
         )
-        return [_pending(caller, cast(int, seq), str(item), str(blobs)) for seq, item, blobs in rows]
+        return [
+            _pending(caller, cast(int, seq), str(item), str(blobs), state == "alone")
+            for seq, item, blobs, state in rows
+        ]
 
     def unsent_blobs(self) -> set[str]:
         """Files that entries still need here."""
@@ -210,10 +216,28 @@ class Journal:
 
     def acknowledge(self, uid: str, attempt: int, seq: int) -> int:
         """The server has everything up to `seq`; returns how many entries that finished."""
-        sql = "DELETE FROM entries WHERE state = 'pending' AND uid = ? AND attempt = ? AND seq <= ?"
+        sql = "DELETE FROM entries WHERE state != 'held' AND uid = ? AND attempt = ? AND seq <= ?"
         gone = self._db.run(sql, uid, attempt, seq)
         self._notify()
         return gone
+
+    def separate(self, parts: Sequence[Pending]) -> None:
+        """A batch of these was refused as a whole: each is said again by itself, at the end of the stream."""
+        uid, attempt = parts[0].entry.uid, parts[0].entry.attempt
+        with self._db.transaction():
+            for part in parts:
+                self._db.run(
+                    "DELETE FROM entries WHERE uid = ? AND attempt = ? AND seq = ?", uid, attempt, part.entry.seq
+                )
+                seq = self.append(uid, attempt, part.entry.item, part.blobs)
+                self._db.run(
+                    "UPDATE entries SET state = 'alone' WHERE uid = ? AND attempt = ? AND seq = ?", uid, attempt, seq
+                )
+            self._db.run(
+                "UPDATE streams SET complete_seq = seq WHERE uid = ? AND attempt = ? AND complete_seq IS NOT NULL",
+                uid,
+                attempt,
+            )
 
     def refuse(self, entry: JournalEntry, words: str) -> None:
         """The server will never take it: remembered, and not asked again."""
@@ -228,7 +252,7 @@ class Journal:
         """Forgets work that is over and wholly with the server; pinned bytes stay."""
         sql = (
             "SELECT uid FROM streams GROUP BY uid HAVING MIN(dismissed) = 1 "
-            "AND uid NOT IN (SELECT uid FROM entries WHERE state = 'pending')"
+            "AND uid NOT IN (SELECT uid FROM entries WHERE state != 'held')"
         )
         over = [str(uid) for (uid,) in self._db.rows(sql)]
         for uid in over:
@@ -256,11 +280,11 @@ class Journal:
             self.changed.notify_all()
 
 
-def _pending(caller: Caller, seq: int, item: str, blobs: str) -> Pending:
+def _pending(caller: Caller, seq: int, item: str, blobs: str, alone: bool) -> Pending:
     entry = JournalEntry(
         uid=caller.uid, attempt=caller.attempt, seq=seq, grant=caller.grant, item=_ITEM.validate_json(item)
     )
-    return Pending(entry, caller.workspace, tuple(json.loads(blobs)))
+    return Pending(entry, caller.workspace, tuple(json.loads(blobs)), alone)
 
 
 def check_offset(text: str) -> int:
