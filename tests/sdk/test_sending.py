@@ -37,6 +37,25 @@ def test_failures_in_words(error, code):
     assert unreachable("http://x", error).code == code
 
 
+@pytest.mark.parametrize(
+    ("url", "proxy", "code"),
+    [
+        ("https://ferry.example.com", None, "ProxyFailed"),
+        ("https://ferry.example.com", "", "ServerUnreachable"),
+        ("http://ferry.example.com", "http://me:secret@proxy:3128", "ProxyFailed"),
+        ("https://near.example.org", None, "ServerUnreachable"),
+        ("https://127.0.0.1:1", None, "ServerUnreachable"),
+    ],
+)
+def test_a_proxy_that_refuses_is_told_from_the_server(monkeypatch, url, proxy, code):
+    for name, value in {"https_proxy": "http://me:secret@proxy:3128", "no_proxy": ".example.org"}.items():
+        monkeypatch.setenv(name, value)
+        monkeypatch.delenv(name.upper(), raising=False)
+    said = unreachable(url, httpx.ConnectError("refused"), proxy)
+    assert (said.code, "proxy:3128" in said.message) == (code, code == "ProxyFailed")
+    assert "secret" not in said.message
+
+
 def test_only_what_is_repeatable_is_repeated():
     assert may_repeat(Call("GET", "/"), 1)
     assert not may_repeat(Call("GET", "/"), TRIES)

@@ -102,7 +102,8 @@ class AsyncClient(Questions):
             finally:
                 await response.aclose()
         except httpx.HTTPError as error:
-            raise unreachable(call.path if "://" in call.path else self.target.url, error) from error
+            url = call.path if "://" in call.path else self.target.url
+            raise unreachable(url, error, self.target.proxy) from error
         if self._hears is not None:
             self._hears(f"{call.method} {call.path} -> {response.status_code}")
         if response.is_error:

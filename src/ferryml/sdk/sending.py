@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -18,6 +19,7 @@ from ferryml.domain.errors import Refused, Unavailable
 from ferryml.sdk.flow import Call
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TRIES = 4
 """Attempts of a repeatable call, with 0.2, 0.4 and 0.8 s between them."""
 
@@ -50,7 +52,7 @@ class Target:
         }
         if self.proxy is not None:
             options |= {"proxy": self.proxy or None, "trust_env": False}
-        elif httpx.URL(self.url).host in ("127.0.0.1", "localhost", "::1"):
+        elif httpx.URL(self.url).host in LOOPBACK:
             options["trust_env"] = False
         return options
 
@@ -69,8 +71,8 @@ def pause_before(attempt: int) -> float:
     return float(0.1 * 2 ** (attempt - 1))
 
 
-def unreachable(url: str, error: httpx.HTTPError) -> Unavailable:
-    """A transport failure in words."""
+def unreachable(url: str, error: httpx.HTTPError, proxy: str | None = None) -> Unavailable:
+    """A transport failure in words; `proxy` as in `Target`."""
     why = str(error) or type(error).__name__
     if "CERTIFICATE" in why or "certificate" in why:
         return Unavailable(
@@ -78,11 +80,28 @@ def unreachable(url: str, error: httpx.HTTPError) -> Unavailable:
             f"the certificate of {url} could not be verified: {why}",
             "Give --ca-bundle or FERRY_CA_BUNDLE.",
         )
-    if isinstance(error, httpx.ProxyError):
-        return Unavailable("ProxyFailed", f"the proxy did not let us through to {url}: {why}", "Check HTTPS_PROXY.")
+    through = _proxy_of(url, proxy)
+    if isinstance(error, httpx.ProxyError) or (
+        through and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+    ):
+        named = f"the proxy {through}".rstrip()
+        return Unavailable(
+            "ProxyFailed",
+            f"{named} did not let us through to {url}: {why}",
+            "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
+        )
     return Unavailable(
         "ServerUnreachable", f"{url} did not answer: {why}", "Check FERRY_URL, or start one with `ferry up`."
     )
+
+
+def _proxy_of(url: str, proxy: str | None) -> str:
+    """`host:port` of the proxy on the way, without its password; empty: none."""
+    if proxy is None:
+        server, told = httpx.URL(url), getproxies()
+        direct = server.host in LOOPBACK or proxy_bypass(server.host)
+        proxy = "" if direct else told.get(server.scheme) or told.get("all", "")
+    return httpx.URL(proxy if "://" in proxy else f"http://{proxy}").netloc.decode() if proxy else ""
 
 
 def may_repeat(call: Call, attempt: int) -> bool:
