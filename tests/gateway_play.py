@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,7 @@ class PlayPlace:
         self.mlflow = MlflowDoor(self.db, self.journal, self.runs, self.store, self.uplink, self.forwarder, patience_s)
         self.mlflow.new_run_id = lambda: f"{next(ids):032x}"
         grants = Grants(enrolled.server_key, enrolled.server_id, enrolled.site)
-        secrets = itertools.count()
-        self.door = Door(
-            grants, self.db, self.journal, self.runs, self.store, self.uplink, lambda: f"secret{next(secrets)}"
-        )
+        self.door = Door(grants, self.db, self.journal, self.runs, self.store, self.uplink, lambda: uuid.uuid4().hex)
 
     def admit(self, uid: str = "job.w.j", attempt: int = 1, **grant: Any) -> Caller:
         return self.door.who(self.door.admit(uid, attempt, self.server.grant(uid, **grant)))

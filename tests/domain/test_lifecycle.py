@@ -126,6 +126,15 @@ def test_user_failure_is_final_and_says_its_first_line() -> None:
     assert (play.track.code, play.track.exit_code, play.track.attempt) == ("UserCodeFailed", 3, 1)
 
 
+@pytest.mark.parametrize(("release", "told"), [((), False), (("logs",), True)])
+def test_bound_logs_do_not_leave_by_the_status(release: tuple[str, ...], told: bool) -> None:
+    play = Play(order=a_job(residency=Residency(zones=("eu",), release=release))).runs()
+    bad = exited(3, error_lines=("KeyError: patient 42",))
+    play.sees(phase="Failed", job=bad, receipt=receipt(), reason="patient 42" if told else "bound to eu")
+    said = status_of(play.track, play.order)
+    assert ("patient 42" in said.model_dump_json()) is told
+
+
 def test_staging_failure_says_its_own_code_and_waits_for_nothing() -> None:
     play = Play().sees(Start(1), phase="Starting", environment=ready())
     play.sees(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ferryml.domain.errors import Refused
+from ferryml.domain.errors import Refused, Unavailable
 from ferryml.gateway.database import Database
 
 
@@ -67,3 +67,15 @@ def test_news_of_what_did_not_land_are_not_told(db: Database) -> None:
         fail()
     db.run("INSERT INTO pins VALUES ('a')")
     assert heard == []
+
+
+def test_a_full_disk_takes_nothing_half(db: Database) -> None:
+    (pages,) = db.rows("PRAGMA page_count")[0]
+    db.rows(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(Unavailable) as caught:
+        db.run_many("INSERT INTO pins VALUES (?)", [(f"{number:064}",) for number in range(1000)])
+    assert caught.value.code == "DiskFull"
+    assert pins(db) == []
+    db.rows("PRAGMA max_page_count = 100000")
+    db.run("INSERT INTO pins VALUES ('a')")
+    assert pins(db) == ["a"]

@@ -118,7 +118,7 @@ def decide(
         case "exited" if seen.job.machine_fault:
             return _again(order, track, seen.job, now, rules), ()
         case "exited":
-            return _finish(track, seen, now, rules), ()
+            return _finish(order, track, seen, now, rules), ()
 
 
 def status_of(track: JobTrack, order: JobOrder) -> JobStatus:
@@ -205,7 +205,7 @@ def _running(track: JobTrack, job: JobSeen, now: datetime) -> JobTrack:
     return _to(track, "Running", now, "")
 
 
-def _finish(track: JobTrack, seen: Seen, now: datetime, rules: Rules) -> JobTrack:
+def _finish(order: JobOrder, track: JobTrack, seen: Seen, now: datetime, rules: Rules) -> JobTrack:
     """Completed means received: the end is said once the gateway has everything and the server, too."""
     job, receipt = seen.job, seen.receipt
     exited_at = track.exited_at or now
@@ -222,7 +222,7 @@ def _finish(track: JobTrack, seen: Seen, now: datetime, rules: Rules) -> JobTrac
     if job.code:
         return _failed(track, job.code, job.message or job.code, now)
     if job.exit_code != 0:
-        return _failed(track, "UserCodeFailed", _why(job), now)
+        return _failed(track, "UserCodeFailed", _why(order, job), now)
     if receipt is None:
         return _failed(track, "UploadFailed", f"outputs did not arrive within {rules.upload_grace_s:g} s", now)
     if receipt.lost_outputs:
@@ -298,9 +298,18 @@ def _waiting(receipt: Receipt) -> str:
     return f"outputs and logs are safe on the site; {receipt.waiting} of them wait for the server to take them"
 
 
-def _why(job: JobSeen) -> str:
-    first = f": {job.error_lines[0]}" if job.error_lines else ""
-    return f"the program ended with exit code {job.exit_code}{first}"
+def _why(order: JobOrder, job: JobSeen) -> str:
+    ended = f"the program ended with exit code {job.exit_code}"
+    if not job.error_lines:
+        return ended
+    if not _words_may_leave(order):
+        return f"{ended}; what it said is bound to {', '.join(order.residency.zones)} and stays on the site"
+    return f"{ended}: {job.error_lines[0]}"
+
+
+def _words_may_leave(order: JobOrder) -> bool:
+    """Error lines are lines of a log: bound logs stay on the site in every form."""
+    return not order.residency.zones or "logs" in order.residency.release
 
 
 def _union(old: tuple[str, ...], new: Iterable[str]) -> tuple[str, ...]:
