@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 import time
 import traceback
@@ -21,6 +22,7 @@ def main() -> int:
     asked = parser.parse_args()
     if unknown := sorted(set(asked.topics) - set(TOPICS)):
         parser.error(f"no such topic: {unknown[0]}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped on the way out
     began, failed = time.monotonic(), []
     for topic in asked.topics or TOPICS:
         try:

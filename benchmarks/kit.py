@@ -86,13 +86,17 @@ median = statistics.median
 
 
 class Program:
-    """A child process of ours, known by its pid and ended by it."""
+    """A child process of ours, known by its pid and ended by it; without `speaks` no `ready` line comes."""
 
-    def __init__(self, argv: Sequence[str], log: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(self, argv: Sequence[str], log: Path, env: dict[str, str] | None = None, speaks: bool = True) -> None:
         self.log = log
         self._said = log.open("wb")
         self.process = subprocess.Popen(
-            argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=self._said, env={**as_installed(), **(env or {})}
+            argv,
+            cwd=ROOT,
+            stdout=subprocess.PIPE if speaks else self._said,
+            stderr=self._said,
+            env={**as_installed(), **(env or {})},
         )
         self.ps = psutil.Process(self.process.pid)
 
