@@ -1,12 +1,17 @@
 """The key file: private, stable, and nothing opens without it."""
 
+import base64
 import stat
 import threading
+from datetime import UTC, datetime, timedelta
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ferryml.bootstrap.keys import FileKeys, write_secret
-from ferryml.domain.errors import Forbidden, Refused
+from ferryml.bootstrap.keys import LEEWAY_S, LONGEST_S, FileKeys, write_secret
+from ferryml.domain.errors import Forbidden, Refused, Unauthenticated
 from ferryml.domain.link import Grant
 
 GRANT = Grant(iss="s", site="edge", uid="job.w.j", generation=1, workspace="w", kind="Job", name="j")
@@ -65,3 +70,52 @@ def test_a_secret_file_is_never_overwritten(tmp_path):
     write_secret(file, "second")
     assert file.read_text() == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+NOW, WHO = datetime(2024, 5, 1, tzinfo=UTC), "edge/agent"
+SITE_KEY = Ed25519PrivateKey.generate()
+RAW = SITE_KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+KNOWN = {WHO: base64.b64encode(RAW).decode()}
+
+
+def site_token(keys, key=SITE_KEY, algorithm="EdDSA", without="", **changes):
+    now = int(NOW.timestamp())
+    claims = {"iss": WHO, "sub": WHO, "aud": keys.server_id, "iat": now, "exp": now + 60, **changes}
+    return jwt.encode({name: value for name, value in claims.items() if name != without}, key, algorithm=algorithm)
+
+
+def test_a_site_is_known_by_its_key_alone(tmp_path):
+    keys = FileKeys(tmp_path / "k")
+    assert keys.verify_site_jwt(site_token(keys), KNOWN, NOW) == WHO
+    refused = [
+        site_token(keys, key=Ed25519PrivateKey.generate()),
+        site_token(keys, key=RAW, algorithm="HS256"),
+        site_token(keys, key=None, algorithm="none"),
+        site_token(keys, aud="another-server"),
+        site_token(keys, iss="cloud/agent"),
+        site_token(keys, sub="cloud/agent"),
+        site_token(keys, without="exp"),
+        "nonsense",
+    ]
+    for token in refused:
+        with pytest.raises(Unauthenticated) as caught:
+            keys.verify_site_jwt(token, KNOWN, NOW)
+        assert caught.value.code == "Unauthenticated"
+
+
+@pytest.mark.parametrize(
+    ("life_s", "after_s", "good"),
+    [
+        (60, -LEEWAY_S, True), (60, -LEEWAY_S - 1, False), (60, 59 + LEEWAY_S, True), (60, 60 + LEEWAY_S, False),
+        (10**9, LONGEST_S, True), (10**9, LONGEST_S + LEEWAY_S, False),
+    ],
+)  # fmt: skip
+def test_a_sites_token_lives_briefly_whatever_it_says(tmp_path, life_s, after_s, good):
+    keys = FileKeys(tmp_path / "k")
+    token, now = site_token(keys, exp=int(NOW.timestamp()) + life_s), NOW + timedelta(seconds=after_s)
+    if good:
+        assert keys.verify_site_jwt(token, KNOWN, now) == WHO
+        return
+    with pytest.raises(Unauthenticated) as caught:
+        keys.verify_site_jwt(token, KNOWN, now)
+    assert caught.value.code == "TokenExpired"
