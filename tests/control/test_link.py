@@ -105,3 +105,13 @@ def test_orphans_are_forgotten_when_they_are_known_again(play):
     with play.store.begin() as tx:
         link.forget_orphans(link.Turn(tx), "cloud", ["job.team.x", "job.team.y"])
     assert sites.show(play.deps, OWNER, "cloud")["orphans"] == {}
+
+
+def test_what_was_said_of_another_epoch_is_not_taken(play):
+    """After a restore it would outrank whatever the site says of the wishes that there are."""
+    uid = f"job.{WORKSPACE}.{play.running()}" if play.site() else ""
+    answer = link.reports(play.deps, "cloud", "before-the-restore", [report(play, uid, 99)])
+    assert (answer.accepted, answer.unknown) == ((), ())
+    with play.store.read() as tx:
+        assert answer.epoch == tx.epoch()
+        assert tx.report("cloud", uid).version != 99

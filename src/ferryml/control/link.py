@@ -31,12 +31,18 @@ def wishes(deps: Deps, site: str, after: int, epoch: str, wait_s: float) -> Wish
 
 
 def reports(deps: Deps, site: str, epoch: str, told: Sequence[Report]) -> ReportsAnswer:
-    """Keep what the site saw. What the server does not know is kept by the site and listed as orphaned."""
+    """Keep what the site saw. What the server does not know is kept by the site and listed as orphaned.
+
+    With another `epoch` than the server's nothing is taken: the answer tells the site to relist.
+    """
     if len(told) > MAX_REPORTS:
         raise Refused("LimitExceeded", f"{len(told)} reports are more than {MAX_REPORTS}", "Send them in parts.")
 
     def work(now: Turn) -> ReportsAnswer:
         current = now.tx.epoch()
+        if epoch and epoch != current:
+            # said of wishes that a restore undid: the site relists, and says it again of those that there are
+            return ReportsAnswer(epoch=current, accepted=(), unknown=(), server_time=now.tx.now())
         known, unknown = list[Report](), list[Report]()
         for report in told:
             (known if _known(now.tx, site, report) else unknown).append(report)

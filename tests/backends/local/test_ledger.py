@@ -69,6 +69,15 @@ def test_relisting_orphans_and_adopts(ledger: LocalLedger) -> None:
     assert not lost.orphaned
 
 
+def test_what_was_said_of_a_later_generation_does_not_outrank_a_restored_server(ledger: LocalLedger) -> None:
+    ledger.take([a_wish(a_job(), generation=7)], "e1", 1)
+    ledger.put_statuses([STATUS.model_copy(update={"generation": 7})])
+    ledger.relist([a_wish(a_job(), generation=5)], "e2", 1)
+    stored = ledger.status("job.w.j")
+    assert stored is not None
+    assert (stored.generation, stored.unsent) == (0, True)
+
+
 def test_only_tombstones_are_buried(ledger: LocalLedger) -> None:
     ledger.take([a_wish(a_job())], "e1", 1)
     ledger.put_statuses([STATUS])

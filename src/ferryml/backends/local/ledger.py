@@ -65,9 +65,17 @@ class LocalLedger:
     def relist(self, wishes: Iterable[Wish], epoch: str, cursor: int) -> None:
         with self._lock:
             came = list(wishes)
-            known = {wish.uid for wish in came}
+            known = {wish.uid: wish.generation for wish in came}
+            # a server brought back from a backup counts generations anew from there: what was said of a later one
+            # would outrank everything that is said from now on, so it is said again as of none
             told = [
-                s.model_copy(update={"acknowledged": 0, "orphaned": s.uid not in known and s.uid in self._wishes})
+                s.model_copy(
+                    update={
+                        "acknowledged": 0,
+                        "orphaned": s.uid not in known and s.uid in self._wishes,
+                        "generation": 0 if s.generation > known.get(s.uid, s.generation) else s.generation,
+                    }
+                )  # fmt: skip
                 for s in self._statuses.values()
                 if s.uid in known or s.uid in self._wishes
             ]
