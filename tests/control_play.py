@@ -52,7 +52,7 @@ class Play:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.dice, self.tracking = PlayDice(), MemoryTracking()
         self.settings = ServerSettings(state_dir=folder, **settings)
-        self.store = open_store(f"sqlite:///{folder}/ferry.db", self.dice.now)
+        self.store = open_store(self.settings.database_url or f"sqlite:///{folder}/ferry.db", self.dice.now)
         keys = FileKeys(folder / "keys" / "server.json")
         self.deps = Deps(
             self.store, open_blobs(str(folder / "artifacts")), self.tracking, keys, self.dice, self.settings

@@ -10,7 +10,7 @@ from ferryml.control.context import Caller, Deps, Turn, allow, changed
 from ferryml.control.environments import compiled
 from ferryml.control.ports import Edge, Json, Row, Tx
 from ferryml.control.rows import VERSIONED, missing, need_workspace, page, parsed, shown
-from ferryml.domain.errors import Refused
+from ferryml.domain.errors import Conflict, Refused
 from ferryml.domain.names import check
 from ferryml.domain.refs import AssetRef, ContentRef, RunRef, parse_ref
 from ferryml.domain.residency import released
@@ -24,6 +24,7 @@ Spec = Data | Model | Environment | Code
 SPECS: dict[str, type[Spec]] = {"data": Data, "model": Model, "environment": Environment, "code": Code}
 CHANGEABLE = ("description", "tags", "properties", "stage")
 LATEST = "latest"
+TRIES = 20
 CREATED = "Created"
 """Phase of a model that MLflow has not been told of yet."""
 
@@ -60,19 +61,22 @@ def insert(
     """Insert a version with its lineage; the same content under the same explicit version is a conflict too."""
     name = spec.name or (content.tree.digest.removeprefix("sha256:") if content.tree else "")
     check("asset", name)
-    if kind == "code" and spec.version is None and content.tree:
-        version = content.tree.digest.removeprefix("sha256:")[:32]
-    else:
-        version = spec.version or _next(now.tx, kind, workspace, name)
     labels = dict(marks or {}) | ({"datastore": content.place.datastore} if content.place else {})
     status: dict[str, Any] = {"content": content.model_dump(mode="json", exclude={"node"})}
-    row = now.tx.insert(
-        Row(
-            kind=kind, workspace=workspace, name=name, version=check("version", version), created_by=caller.name,
+    for last in (False,) * (TRIES - 1) + (True,):
+        version = check("version", _version(now.tx, workspace, kind, name, spec, content))
+        row = Row(
+            kind=kind, workspace=workspace, name=name, version=version, created_by=caller.name,
             spec={**spec.model_dump(mode="json"), "name": name, "version": version}, status=status, labels=labels,
             phase=CREATED if kind == "model" else "Succeeded",
-        )
-    )  # fmt: skip
+        )  # fmt: skip
+        try:
+            row = now.tx.insert(row)
+            break
+        except Conflict:
+            # Somebody else took the next number meanwhile; a version that was asked for is not replaced by another.
+            if spec.version or kind == "code" or last:
+                raise
     if content.job:
         now.tx.link(Edge(workspace=workspace, source=f"job:{content.job}", relation="output", target=node_of(row)))
     now.record(caller, workspace, f"{kind}.create", node_of(row), {"zones": list(content.zones)})
@@ -209,6 +213,12 @@ def _one(tx: Tx, kind: AssetKind, workspace: str, name: str, version: str) -> Ro
     if row is None:
         raise missing(kind, workspace, name, version)
     return row
+
+
+def _version(tx: Tx, workspace: str, kind: AssetKind, name: str, spec: Spec, content: Content) -> str:
+    if spec.version is None and kind == "code" and content.tree:
+        return content.tree.digest.removeprefix("sha256:")[:32]
+    return spec.version or _next(tx, kind, workspace, name)
 
 
 def _next(tx: Tx, kind: AssetKind, workspace: str, name: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 from fastapi import APIRouter
 
 from ferryml.control.ports import Json
 from ferryml.domain.link import PROTOCOL
 from ferryml.server.auth import Hands, Person
 
-VERSION = "0.1.0"
+VERSION = metadata.version("ferryml")
 open_router = APIRouter(tags=["server"])
 router = APIRouter(tags=["server"])
 
