@@ -75,7 +75,7 @@ class LocalLedger:
                         "orphaned": s.uid not in known and s.uid in self._wishes,
                         "generation": 0 if s.generation > known.get(s.uid, s.generation) else s.generation,
                     }
-                )  # fmt: skip
+                )
                 for s in self._statuses.values()
                 if s.uid in known or s.uid in self._wishes
             ]
