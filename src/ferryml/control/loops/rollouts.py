@@ -116,6 +116,8 @@ def _undone(deps: Deps, row: Row, spec: Rollout, endpoint: str, told: dict[str, 
     except Conflict:
         return False
     except Refused as error:
+        if not _serves(deps, row, spec, endpoint, told["revision"]):
+            return False  # it was taken back between the two looks
         told["reason"] = f"could not be taken back: {error.message}"
         return True
     return False
