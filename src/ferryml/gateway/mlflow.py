@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, unquote
 import httpx
 
 from ferryml.domain.errors import FerryError, Forbidden, Unavailable
+from ferryml.domain.finite import refuse_constant
 from ferryml.domain.link import Grant, MlflowCall
 from ferryml.domain.orders import Json
 from ferryml.domain.residency import mlflow_matters
@@ -354,7 +355,7 @@ def _json(value: Json) -> Answer:
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data)
+        value = json.loads(data, parse_constant=refuse_constant)
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}

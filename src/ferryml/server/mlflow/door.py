@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from ferryml.domain.errors import FerryError, Forbidden, NotFound, Refused, TooLarge
+from ferryml.domain.finite import refuse_constant
 from ferryml.server.mlflow.callers import CHILD_TAG, Caller, require
 from ferryml.server.mlflow.context import mlflow_name
 from ferryml.server.mlflow.defaults import DEFAULT_ID, DefaultExperiment, at_home
@@ -132,8 +133,8 @@ def _span_ids(request: Request) -> set[Id]:
 def _json(body: bytes) -> Any:
     """As MLflow reads it: whatever the content type says, and twice when an old client encoded twice."""
     try:
-        value = json.loads(body)
-        return json.loads(value) if isinstance(value, str) else value
+        value = json.loads(body, parse_constant=refuse_constant)
+        return json.loads(value, parse_constant=refuse_constant) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         return None
 
