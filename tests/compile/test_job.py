@@ -1,7 +1,7 @@
 import pytest
 
 from ferryml.compile.environment import environment_order
-from ferryml.compile.job import Places, job_variables, local_notes, process_count, rendered_command
+from ferryml.compile.job import Places, job_variables, local_notes, marker, process_count, rendered_command
 from ferryml.domain.errors import Refused
 from ferryml.domain.orders import InputOrder, JobOrder
 
@@ -36,10 +36,14 @@ def test_promised_variables_win_and_mlflow_may_be_pointed_elsewhere():
     assert env["A"] == "/f/inputs/data"
     assert env["AZUREML_RUN_ID"] == env["AZUREML_ROOT_RUN_ID"] == "calm_fox"
     assert env["MLFLOW_TRACKING_URI"] == "http://mine"
-    assert env["FERRY_ATTEMPT"] == "job.ws.calm_fox/2"
+    assert env["FERRY_ATTEMPT"] == "job.ws.calm_fox/2 in /f/code"
     assert env["AZUREML_OUTPUT_DIR"] == "/f/code/outputs"
     assert env["AZURE_ML_OUTPUT_out"] == "/f/outputs/out"
     assert all(isinstance(value, str) for value in env.values())
+
+
+def test_two_sites_of_one_machine_mark_their_processes_apart():
+    assert marker("job.ws.train", 1, "/sites/a/1/code") != marker("job.ws.train", 1, "/sites/b/1/code")
 
 
 def test_without_an_mlflow_run_none_is_named():

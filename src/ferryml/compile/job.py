@@ -10,7 +10,7 @@ from ferryml.domain.orders import JobOrder
 
 DATA_TYPES = frozenset({"uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model"})
 MARKER = "FERRY_ATTEMPT"
-"""Variable that every process of an attempt inherits: `UID/ATTEMPT`."""
+"""Variable that every process of an attempt inherits; `marker` gives its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,11 @@ class Places:
     """`http://127.0.0.1:PORT`, no trailing slash."""
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
+
+
+def marker(uid: str, attempt: int, work: str) -> str:
+    """What only this attempt's processes carry; `work` tells apart two sites of one machine with jobs of one name."""
+    return f"{uid}/{attempt} in {work}"
 
 
 def rendered_command(order: JobOrder, places: Places) -> str:
@@ -120,6 +125,6 @@ def _always(order: JobOrder, places: Places, attempt: int, uid: str) -> dict[str
         "AZUREML_CR_NODE_RANK": "0",
         "FERRY_JOB": order.name,
         "FERRY_WORKSPACE": order.workspace,
-        MARKER: f"{uid}/{attempt}",
+        MARKER: marker(uid, attempt, places.work),
         **process_variables(order),
     }

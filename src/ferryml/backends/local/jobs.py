@@ -22,7 +22,7 @@ from typing import Any
 from ferryml.backends.local import processes
 from ferryml.backends.local.environments import LocalEnvironments
 from ferryml.backends.local.plans import make_plan
-from ferryml.compile.job import MARKER
+from ferryml.compile.job import MARKER, marker
 from ferryml.domain.errors import Unavailable
 from ferryml.domain.orders import EnvironmentOrder
 from ferryml.domain.seen import EnvSeen, JobSeen, Launch
@@ -261,10 +261,11 @@ class LocalJobs:
             runner.wait(HARD_KILL_LIMIT_S)
         if not marks and state.get("phase", "done") == "done":
             return
+        ours = marker(uid, attempt, str(folder / "code"))
         for _ in range(20):
             processes.send(marks, signal.SIGKILL)
             main = (state.get("main") or {}).get("pid", 0)
-            left = set(processes.marked(MARKER, f"{uid}/{attempt}")) | set(processes.in_session(main) if main else ())
+            left = set(processes.marked(MARKER, ours)) | set(processes.in_session(main) if main else ())
             if not left and processes.wait_gone(marks, HARD_KILL_LIMIT_S):
                 return
             marks = {pid: processes.start_mark(pid) for pid in left}
