@@ -21,7 +21,7 @@ test: setup ## Run the whole suite; real PostgreSQL, S3 server and proxy are ins
 	@mkdir -p .cache/components
 	@$(BIN)/python scripts/components.py ensure >.cache/components/log 2>&1 & \
 	  installer=$$!; \
-	  $(BIN)/python -m pytest -n 2 --dist loadgroup --components=wait; status=$$?; \
+	  $(BIN)/python -m pytest -n 2 --dist loadgroup --components=wait --durations=15 --durations-min=15; status=$$?; \
 	  kill $$installer 2>/dev/null; wait $$installer 2>/dev/null; exit $$status
 
 check: setup ## Lint, format, types, floors, generated files
