@@ -121,6 +121,16 @@ def test_a_failed_revision_says_why():
     assert broken("a", ServingSeen(prepared={"a": Prepared("failed", "no numpy", "EnvironmentFailed")}))
 
 
+def test_what_a_bound_program_printed_stays_on_the_site():
+    bound = revision("a", residency={"zones": ("eu",), "release": ("models",)})
+    failed = up("a", state="failed", code="UserScriptInitFailed", reason="bad row: 7, Ada", log_tail="Traceback: Ada")
+    [said] = turn(order(bound), failed).revisions
+    assert (said.state, said.code, said.traceback) == ("Failed", "UserScriptInitFailed", "")
+    assert "Ada" not in said.reason
+    [said] = turn(order(revision("a")), failed).revisions
+    assert (said.reason, said.traceback) == ("bad row: 7, Ada", "Traceback: Ada")
+
+
 def test_ready_means_all_at_first_and_one_later():
     two = revision("a", instances=2)
     assert not is_ready(two, [up("a")], whole=True)

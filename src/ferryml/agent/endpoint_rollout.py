@@ -65,11 +65,14 @@ def _seen(
 ) -> RolloutSeen:  # fmt: skip
     candidate = next((one for one in order.revisions if one.revision == plan.candidate), None)
     whole = status.state in ("pending", "preparing")
+    broken = serving.broken(plan.candidate, seen)
+    if broken and candidate is not None and serving.logs_stay(candidate):
+        broken = f"{broken.partition(':')[0]}: {serving.BOUND_WORDS}"
     return RolloutSeen(
         candidate_ready=candidate is not None and serving.is_ready(candidate, seen.instances, whole),
         champion=_window(plan.champion or "", totals, memory),
         candidate=_window(plan.candidate, totals, memory),
-        broken=serving.broken(plan.candidate, seen),
+        broken=broken,
     )
 
 

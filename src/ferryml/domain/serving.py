@@ -11,6 +11,7 @@ from ferryml.domain.orders import EndpointOrder, RevisionOrder, Wire
 from ferryml.domain.seen import InstanceSeen
 from ferryml.domain.statuses import RevisionStatus
 
+BOUND_WORDS = "it failed; what it printed is bound to its zone and stays on the site"
 Place = tuple[str, int]
 """(revision, instance)."""
 
@@ -183,6 +184,11 @@ def _mirror(
     return {revision: share for revision, share in asked.items() if revision in running}
 
 
+def logs_stay(revision: RevisionOrder) -> bool:
+    """What the program printed is bound to its zone, and so are the words taken from it."""
+    return bool(revision.residency.zones) and "logs" not in revision.residency.release
+
+
 def _missing(running: Mapping[str, RevisionOrder], seen: ServingSeen) -> Iterable[tuple[RevisionOrder, int]]:
     there = {(one.revision, one.instance) for one in seen.instances}
     for name, revision in sorted(running.items()):
@@ -229,12 +235,13 @@ def _status(
     elif prepared and prepared.state == "failed":
         state, reason, code = "Failed", prepared.reason, prepared.code
     elif failed:
-        state, reason, code, traceback = "Failed", failed.reason, failed.code, failed.log_tail
+        state, code = "Failed", failed.code
+        reason, traceback = (BOUND_WORDS, "") if logs_stay(revision) else (failed.reason, failed.log_tail)
     elif name in succeeded:
         state, reason = "Succeeded", f"{count} of {revision.instances} instances are ready"
     if not reason and state != "Succeeded":
         waiting = prepared.reason if prepared else ""
-        troubled = next((one for one in mine if one.reason), None)
+        troubled = None if logs_stay(revision) else next((one for one in mine if one.reason), None)
         reason, code = (troubled.reason, troubled.code) if troubled else (waiting, "")
     return RevisionStatus(
         revision=name, deployment=revision.deployment, state=state, ready=count, wanted=revision.instances,
