@@ -51,3 +51,10 @@ def test_test_names_are_unique_within_a_file():
         names = [n.name for n in tree(path).body if isinstance(n, DEFINITION) and n.name.startswith("test")]
         twice += [f"{place(path)}: {name}" for name in {n for n in names if names.count(n) > 1}]
     assert not twice, "the later one hides the earlier:\n" + "\n".join(twice)
+
+
+def test_every_example_is_run_by_a_test():
+    told = (ROOT / "README.md").read_text().split("## Quickstart")[1].split("\n## ")[0]  # typed by test_quickstart.py
+    told += "".join(path.read_text() for path in files("tests/system"))
+    idle = [folder.name for folder in sorted((ROOT / "examples").iterdir()) if f"examples/{folder.name}/" not in told]
+    assert not idle, f"no test runs {idle}"
