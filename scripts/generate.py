@@ -36,7 +36,7 @@ def settings(module: Any) -> Pages:
         "# Settings\n",
         "Read from the environment, else from the settings file (a TOML table per heading below), else the default.\n",
     ]
-    for model in (module.ServerSettings, module.SiteSettings, module.RouterSettings):
+    for model in (module.ServerSettings, module.SiteSettings, module.ClusterSettings, module.RouterSettings):
         text.append(f"## {model.section}\n\n{(model.__doc__ or '').strip()}\n")
         text.append("| name | default | unit | off | why |\n| --- | --- | --- | --- | --- |")
         for name, knob in model.knobs().items():

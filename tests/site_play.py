@@ -90,7 +90,7 @@ class PlayGateway:
     forwarded: bool = True
     forged: set[str] = field(default_factory=set)
 
-    def admit(self, uid: str, attempt: int, grant: str) -> str:
+    def admit(self, uid: str, attempt: int, grant: str, namespace: str = "") -> str:
         if grant in self.forged:
             raise Forbidden("BadGrant", "forged")
         self.admitted.append((uid, attempt))

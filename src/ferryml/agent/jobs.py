@@ -135,7 +135,7 @@ class JobOperator:
         return track
 
     def _start(self, wish: Wish, order: JobOrder, attempt: int) -> None:
-        token = self._gateway.admit(wish.uid, attempt, wish.grant)
+        token = self._gateway.admit(wish.uid, attempt, wish.grant, order.namespace)
         self._backend.launch(
             Launch(
                 uid=wish.uid,

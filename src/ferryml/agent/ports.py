@@ -82,8 +82,11 @@ class GatewayDoor(Protocol):
     def url(self) -> str:
         """Where work on this site reaches it, no trailing slash."""
 
-    def admit(self, uid: str, attempt: int, grant: str) -> str:
-        """A new token for the attempt; tokens of older attempts die. Raises Forbidden(BadGrant)."""
+    def admit(self, uid: str, attempt: int, grant: str, namespace: str = "") -> str:
+        """A new token for the attempt; tokens of older attempts die. Raises Forbidden(BadGrant).
+
+        On a cluster the token is empty: pods of the attempt in `namespace` come in with their service account's.
+        """
 
     def renew(self, uid: str, grant: str) -> None:
         """The wish came with a newer grant: what follows is judged by it."""

@@ -9,7 +9,7 @@ from typing import Literal
 
 from ferryml.domain.orders import EnvironmentOrder, JobOrder, Wire
 from ferryml.domain.seen import EnvSeen, JobSeen, Receipt
-from ferryml.domain.statuses import JobPhaseTime, JobStatus, OutputResult
+from ferryml.domain.statuses import Finding, JobPhaseTime, JobStatus, OutputResult
 
 TERMINAL = frozenset({"Completed", "Failed", "Canceled"})
 
@@ -31,6 +31,7 @@ class JobTrack(Wire):
     error_lines: tuple[str, ...] = ()
     node: str = ""
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     lock: str = ""
     outputs: dict[str, OutputResult] = {}
     receipt: str = ""
@@ -111,6 +112,8 @@ def decide(
             return _start(order, track, seen, now)
         case "absent" | "lost":
             return _again(order, track, seen.job, now, rules), ()
+        case "queued":
+            return _to(track, "Queued", now, seen.job.message or "waiting for a place to run"), ()
         case "staging":
             return _to(track, "Starting", now, seen.job.message or "bringing code, inputs and environment"), ()
         case "running":
@@ -137,6 +140,7 @@ def status_of(track: JobTrack, order: JobOrder) -> JobStatus:
         lock=track.lock,
         environment_key=order.environment.key,
         notes=track.notes,
+        findings=track.findings,
     )
 
 
@@ -261,6 +265,7 @@ def _note(track: JobTrack, seen: Seen) -> JobTrack:
             "launched": track.launched or seen.job.state != "absent",
             "lock": seen.environment.lock or track.lock,
             "node": seen.job.node or track.node,
+            "findings": seen.job.findings,
             "notes": _union(track.notes, (*seen.environment.notes, *seen.job.notes)),
         }
     )

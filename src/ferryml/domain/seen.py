@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ferryml.domain.orders import JobOrder, Json, TreeRef, Wire
-from ferryml.domain.statuses import EndpointStatus, FeedbackStatus, GoneStatus, JobStatus, OutputResult
+from ferryml.domain.statuses import EndpointStatus, FeedbackStatus, Finding, GoneStatus, JobStatus, OutputResult
 
 
 class EnvSeen(Wire):
@@ -33,10 +33,10 @@ class JobSeen(Wire):
 
     `exited`: the user's program ended and `exit_code` says how. `lost`: it is gone without an exit code (host
     restarted, killed from outside, folder removed); no process of that attempt lives any more. `absent`: never
-    launched here.
+    launched here. `queued`: launched, and waiting for a place to run; `message` says what for.
     """
 
-    state: Literal["absent", "staging", "running", "exited", "lost"] = "absent"
+    state: Literal["absent", "queued", "staging", "running", "exited", "lost"] = "absent"
     exit_code: int | None = None
     """128 + N when ended by signal N."""
     started_at: datetime | None = None
@@ -54,11 +54,13 @@ class JobSeen(Wire):
     """The machine ended it, not the user's program: worth another attempt."""
     node: str = ""
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """What the site's explainer found while it waits, or after it failed."""
 
     @property
     def live(self) -> bool:
         """Processes of this attempt may exist."""
-        return self.state in ("staging", "running")
+        return self.state in ("queued", "staging", "running")
 
 
 class Receipt(Wire):

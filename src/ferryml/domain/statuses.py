@@ -8,6 +8,19 @@ from typing import Literal
 from ferryml.domain.orders import DatastorePath, Json, TreeRef, Wire
 
 
+class Finding(Wire):
+    """One thing that a site found when it looked for the cause of something."""
+
+    code: str
+    level: Literal["ok", "warning", "failed"] = "failed"
+    cause: str
+    """In words, for whoever waits."""
+    evidence: str = ""
+    """What was seen: a condition, an event, a figure."""
+    fix: str = ""
+    """What to do, by whom."""
+
+
 class JobPhaseTime(Wire):
     phase: str
     at: datetime
@@ -44,6 +57,8 @@ class JobStatus(Wire):
     environment_key: str = ""
     notes: tuple[str, ...] = ()
     """Said once, e.g. `image is not honoured by a local site`."""
+    findings: tuple[Finding, ...] = ()
+    """Why it waits or failed, as the site's explainer sees it; empty when nothing is wrong."""
 
 
 class RevisionStatus(Wire):

@@ -40,7 +40,7 @@ class Door:
 
     # for the agent
 
-    def admit(self, uid: str, attempt: int, grant: str) -> str:
+    def admit(self, uid: str, attempt: int, grant: str, namespace: str = "") -> str:
         claims = self._grants.verify(grant, uid)
         token = self._new_secret()
         self._journal.admit(Caller(uid, attempt, claims.workspace, grant), hash_of(token))
