@@ -99,3 +99,29 @@ def test_the_state_of_the_link_is_said_once(caplog: pytest.LogCaptureFixture) ->
     state.worked()
     assert state.up
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+class Listener(Server):
+    """Counts heartbeats aloud; nothing else is asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__(failures=10**9)
+        self.heard = threading.Semaphore(0)
+
+    def heartbeat(self, beat: Heartbeat) -> HeartbeatAnswer:
+        self.heard.release()
+        return HeartbeatAnswer(server_time=T0)
+
+
+def test_a_heartbeat_comes_at_once_when_it_is_asked_for(tmp_path: Path) -> None:
+    link, clock, ledger, machine = Listener(), PlayClock(), LocalLedger(tmp_path / "site.db"), QuickMachine()
+    operator = Operator(ledger, JobOperator(machine, PlayGateway(machine), JobRules()), Hooks(), clock)
+    pace = Pace(heartbeat_s=1000, retry_max_s=0.01)
+    beat = Heartbeat(version="1", at=T0)
+    loops = Loops(link, Sync(link, ledger, clock), operator, lambda: beat, lambda answer: None, pace, lambda: 0.5)
+    loops.start()
+    assert link.heard.acquire(timeout=5)
+    loops.beat()
+    assert link.heard.acquire(timeout=5)
+    loops.stop()
+    assert not link.heard.acquire(blocking=False)

@@ -93,6 +93,7 @@ class Loops:
         self._stopping = threading.Event()
         self._wishes = threading.Event()
         self._news = threading.Event()
+        self._asked = threading.Event()
         self._threads = [
             threading.Thread(target=target, name=f"ferry-{name}", daemon=True)
             for name, target in (
@@ -110,8 +111,8 @@ class Loops:
     def stop(self, timeout_s: float = 5) -> None:
         """Ends the operator for certain; calls to the server under way may outlive `timeout_s` and are abandoned."""
         self._stopping.set()
-        self._wishes.set()
-        self._news.set()
+        for event in (self._wishes, self._news, self._asked):
+            event.set()
         operator, *linked = self._threads
         operator.join(timeout_s)
         for thread in linked:
@@ -120,6 +121,10 @@ class Loops:
     def wake(self) -> None:
         """Something changed on the site: look now."""
         self._wishes.set()
+
+    def beat(self) -> None:
+        """The server asked what is here: tell it now, not at the next beat."""
+        self._asked.set()
 
     def _operate(self) -> None:
         pace = self._pace
@@ -171,5 +176,7 @@ class Loops:
             raise
 
     def _heartbeat(self) -> None:
+        self._asked.clear()
         self._heard(self._link.heartbeat(self._beat()))
-        self._stopping.wait(self._pace.heartbeat_s)
+        if not self._stopping.is_set():
+            self._asked.wait(self._pace.heartbeat_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -129,3 +129,28 @@ class EndpointOperator(Protocol):
     def turn(self, wish: Wish, stored: StoredStatus | None, now: datetime) -> EndpointTurn:
         """Observe, decide, apply; never blocks. `wish.order is None`: stop it and say Gone once nothing is left.
         The returned memory comes back as `stored.memory` in the next turn, also after a restart."""
+
+
+class Kube(Protocol):
+    """What doctor and inventory ask of a cluster. `kind` is group/version/plural: `v1/pods`, `batch/v1/jobs`.
+
+    Objects are the API's own JSON. Raises Forbidden (403), Refused with the API's message, Unavailable.
+    """
+
+    def version(self) -> str:
+        """Of the API server, e.g. `1.34.4`."""
+
+    def get(self, kind: str, name: str, namespace: str = "") -> Mapping[str, Json] | None:
+        """None when there is none."""
+
+    def list(self, kind: str, namespace: str = "", selector: str = "") -> Sequence[Mapping[str, Json]]:
+        """Items; none when the API does not serve the kind. Empty namespace: all of them."""
+
+    def create(self, kind: str, body: Mapping[str, Json], namespace: str = "") -> Mapping[str, Json]:
+        """As the API answers it; for reviews that is the verdict."""
+
+    def delete(self, kind: str, name: str, namespace: str = "") -> None:
+        """No-op when there is none; pods and Jobs take what they own along, without grace."""
+
+    def log(self, pod: str, namespace: str, container: str = "") -> str:
+        """What a container has printed."""

@@ -19,6 +19,8 @@ class Finding(Wire):
     """What was seen: a condition, an event, a figure."""
     fix: str = ""
     """What to do, by whom."""
+    check: str = ""
+    """Which look it comes from: a rule of the explainer (`unschedulable.memory`), a check of the doctor (`dns`)."""
 
 
 class JobPhaseTime(Wire):
