@@ -24,6 +24,9 @@ Code = Literal[
     "ModelTimeout", "ModelFailed",
     # rollouts and automations
     "GateRejected", "RolledBack", "NoChampion", "MetricMissing",
+    # clusters
+    "ClusterUnreachable", "ClusterForbidden", "ClusterRefused", "NamespaceMissing", "NotLeader", "QuotaExceeded",
+    "ImagePullFailed", "OutOfMemory", "PodRejected",
     # link and programs
     "StaleAttempt", "EpochChanged", "AgentTooOld", "ServerUnreachable", "ProxyFailed", "TlsFailed", "AlreadyRunning",
     "NotRunning", "MissingExtra", "Usage", "DatabaseTooNew", "BackupDamaged", "NotSupported", "LimitExceeded", "BadRequest", "Unavailable", "Internal",
@@ -166,6 +169,36 @@ MEANING: dict[Code, tuple[str, str]] = {
     "MetricMissing": (
         "A metric that the gate needs was not logged, or is not a number.",
         "Log it from the evaluation job.",
+    ),
+    "ClusterUnreachable": (
+        "The cluster's API server did not answer its agent.",
+        "Running work goes on; the agent tries again by itself. Check the API server.",
+    ),
+    "ClusterForbidden": (
+        "The agent may not do this in the cluster, or its policy forbids the object.",
+        "Apply the RoleBinding of that namespace, or change what the message names.",
+    ),
+    "ClusterRefused": ("The cluster does not accept the object as it is.", "Change what the message names."),
+    "NamespaceMissing": (
+        "The compute's namespace is not there, or the agent may not use it.",
+        "Make it with `kubectl create namespace NAME` and give the agent its RoleBinding.",
+    ),
+    "NotLeader": ("Another agent of this site leads.", "Nothing to do: this one stands by."),
+    "QuotaExceeded": (
+        "The namespace's ResourceQuota has no room for the pods.",
+        "Wait, ask for less, or let IT raise the quota.",
+    ),
+    "ImagePullFailed": (
+        "The image could not be brought to the node.",
+        "Check its name, the registry and the pull secret; the message has the registry's words.",
+    ),
+    "OutOfMemory": (
+        "The program used more memory than its limit and was killed.",
+        "Choose an instance type with more memory, or use less.",
+    ),
+    "PodRejected": (
+        "The cluster cannot start the pod as it is described.",
+        "The message has the kubelet's words; correct the image, command, mount or instance type.",
     ),
     "StaleAttempt": ("An older attempt of a job tried to write.", "Nothing to do: a newer attempt owns the job."),
     "EpochChanged": (
