@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +44,9 @@ def postgres_server(component) -> Iterator[str]:
             [str(folder / "postgres"), "-D", str(cluster), "-p", str(port), "-k", str(data), *arguments], port, **who
         )
         try:
-            yield f"postgresql://postgres:{password}@127.0.0.1:{port}"
+            address = f"postgresql://postgres:{password}@127.0.0.1:{port}"
+            _until_it_answers(f"{address}/postgres")
+            yield address
         finally:
             stop(server, signal.SIGINT)  # "fast": open sessions are ended
     finally:
@@ -60,6 +63,22 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
         admin.execute(f"CREATE DATABASE {name}")
         yield f"{postgres_server}/{name}".replace("postgresql://", "postgresql+psycopg://")
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _until_it_answers(address: str, limit_s: float = 60) -> None:
+    """It listens before it is ready: until then it refuses with `the database system is starting up`."""
+    import psycopg
+
+    until = time.monotonic() + limit_s
+    while True:
+        try:
+            psycopg.connect(address).close()
+        except psycopg.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _not_root() -> dict[str, int | list[int]]:

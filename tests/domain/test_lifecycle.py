@@ -204,8 +204,18 @@ def test_cancel_at_any_point(before: str) -> None:
         case "waiting for retry":
             play.runs().sees(phase="Queued", job=JobSeen(state="lost"))
             play.seen = replace(play.seen, job=JobSeen())
+    if before == "finalizing":
+        play.cancels().sees(phase="CancelRequested", reason="wait for the server")
+        play.seen = replace(play.seen, receipt=receipt())
     play.cancels().sees(phase="Canceled", reason="on request")
     assert play.track.code == ""
+
+
+def test_what_a_canceled_job_wrote_reaches_the_server_before_its_end_is_told() -> None:
+    play = Play(rules=Rules(upload_grace_s=60)).runs().cancels().sees(Stop(1), phase="CancelRequested")
+    play.sees(phase="CancelRequested", job=exited(143), receipt=receipt(forwarded=False), reason="wait for the server")
+    play.sees(phase="CancelRequested", after=50)
+    play.sees(phase="Canceled", after=10)
 
 
 def test_a_canceled_job_may_hand_over_what_it_wrote_but_not_for_long() -> None:

@@ -36,6 +36,7 @@ def put(programs: Programs, data: bytes) -> str:
 
 def output(programs: Programs, job: dict[str, Any], name: str) -> dict[str, bytes]:
     """Files of a job's output as the server holds them."""
+    assert name in job["ferry"]["outputs"], json.dumps(job["ferry"])
     digest = job["ferry"]["outputs"][name]["tree"]["digest"]
     entries = programs.api.get(f"/workspaces/default/artifacts/blobs/{digest}").json()["entries"]
     blobs = "/workspaces/default/artifacts/blobs/"

@@ -169,13 +169,17 @@ def _stop(track: JobTrack, seen: Seen, now: datetime, rules: Rules) -> tuple[Job
     why = "limits.timeout was exceeded" if track.ending == "timeout" else "canceled on request"
     if job.live:
         return _to(track, "CancelRequested", now, f"{why}; stopping its processes"), effects
+    exited_at = track.exited_at or now
+    waited = (now - exited_at).total_seconds()
     if job.state == "exited" and not job.outputs_done and seen.receipt is None:
-        exited_at = track.exited_at or now
-        if (now - exited_at).total_seconds() < rules.collect_grace_s:
+        if waited < rules.collect_grace_s:
             track = track.model_copy(update={"exited_at": exited_at})
             return _to(track, "CancelRequested", now, f"{why}; saving what it wrote"), ()
     else:
         effects = ()
+    if seen.receipt is not None and not seen.receipt.forwarded and not _late(waited, rules):
+        track = track.model_copy(update={"exited_at": exited_at})
+        return _to(track, "CancelRequested", now, f"{why}; {_waiting(seen.receipt)}"), ()
     track = track.model_copy(
         update={
             **_ended(job),
@@ -217,7 +221,7 @@ def _finish(order: JobOrder, track: JobTrack, seen: Seen, now: datetime, rules: 
         # It was over before anyone looked; its times tell the whole life all the same.
         track = _running(track, job, job.started_at)
     track = track.model_copy(update={**_ended(job), "exited_at": exited_at})
-    late = rules.upload_grace_s > 0 and (now - exited_at).total_seconds() >= rules.upload_grace_s
+    late = _late((now - exited_at).total_seconds(), rules)
     if receipt is None and not late and not job.code:
         return _to(track, "Finalizing", now, "handing over outputs and logs")
     if receipt is not None and not receipt.forwarded:
@@ -289,6 +293,10 @@ def _placed(track: JobTrack, order: JobOrder) -> dict[str, OutputResult]:
     if track.exit_code is None:
         return {}
     return {name: OutputResult(place=output.place) for name, output in order.outputs.items() if output.place}
+
+
+def _late(waited_s: float, rules: Rules) -> bool:
+    return rules.upload_grace_s > 0 and waited_s >= rules.upload_grace_s
 
 
 def _received(receipt: Receipt | None) -> dict[str, object]:
