@@ -186,7 +186,7 @@ def test_the_token_is_for_the_owners_eyes_only(launch, ended, folder_of):
 
 
 def test_the_time_limit_holds_without_an_agent(launch, ended, folder_of, jobs, until, monkeypatch):
-    monkeypatch.setattr("ferryml.backends.local.plans.TIMEOUT_SLACK_S", 0.2)
+    monkeypatch.setattr("ferryml.compile.plan.TIMEOUT_SLACK_S", 0.2)
     launch("sleep 65", timeout_s=0)
     seen = ended()
     assert (seen.code, seen.exit_code) == ("TimedOut", 143)

@@ -19,17 +19,17 @@ def test_values_that_had_to_be_changed_stay_apart():
 
 
 def test_an_object_says_whose_it_is():
-    mine = labels.labels("job", "job.w.j", 2, "w", "c")
+    mine = labels.labels_of("job", "job.w.j", 2, "w", "c")
     assert mine == {
         "app.kubernetes.io/managed-by": "ferry", "ferryml.dev/kind": "job", "ferryml.dev/uid": uid_hash("job.w.j"),
         "ferryml.dev/attempt": "2", "ferryml.dev/workspace": "w", "ferryml.dev/compute": "c",
     }  # fmt: skip
-    assert labels.labels("job", "u", 1, "w", "c", bound=True)["ferryml.dev/bound"] == "true"
-    assert "ferryml.dev/workspace" not in labels.labels("preparation", "environment.k", 1, "", "")
+    assert labels.labels_of("job", "u", 1, "w", "c", bound=True)["ferryml.dev/bound"] == "true"
+    assert "ferryml.dev/workspace" not in labels.labels_of("preparation", "environment.k", 1, "", "")
 
 
 def test_annotations_hold_what_labels_cannot():
-    assert labels.annotations("job.w." + "x" * 255, "x" * 255)["ferryml.dev/uid"].endswith("x" * 255)
+    assert labels.annotations_of("job.w." + "x" * 255, "x" * 255)["ferryml.dev/uid"].endswith("x" * 255)
 
 
 def test_selectors_are_written_in_one_order():

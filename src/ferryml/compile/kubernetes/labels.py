@@ -42,7 +42,7 @@ def label_value(text: str) -> str:
     return f"{slug}-{digest}" if slug else digest
 
 
-def labels(kind: Kind, uid: str, attempt: int, workspace: str, compute: str, bound: bool = False) -> dict[str, str]:
+def labels_of(kind: Kind, uid: str, attempt: int, workspace: str, compute: str, bound: bool = False) -> dict[str, str]:
     """Of every object of one attempt; workspace and compute are empty for preparations, which belong to no one."""
     mine = {MANAGED_BY: "ferry", KIND: kind, UID: uid_hash(uid), ATTEMPT: str(attempt)}
     if workspace:
@@ -50,7 +50,7 @@ def labels(kind: Kind, uid: str, attempt: int, workspace: str, compute: str, bou
     return mine | ({BOUND: "true"} if bound else {})
 
 
-def annotations(uid: str, name: str) -> dict[str, str]:
+def annotations_of(uid: str, name: str) -> dict[str, str]:
     """The full uid and name, which labels are too short for."""
     return {UID: uid, NAME: name}
 
