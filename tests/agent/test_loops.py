@@ -125,3 +125,20 @@ def test_a_heartbeat_comes_at_once_when_it_is_asked_for(tmp_path: Path) -> None:
     assert link.heard.acquire(timeout=5)
     loops.stop()
     assert not link.heard.acquire(blocking=False)
+
+
+def test_who_waits_is_told_when_another_loop_finds_the_server_again() -> None:
+    state, back = LinkState(), threading.Event()
+    state.failed(Unavailable("ServerUnreachable", "down"))
+
+    def pausing() -> None:
+        state.wait(60)
+        back.set()
+
+    waiting = threading.Thread(target=pausing)
+    waiting.start()
+    while not back.wait(0.01):
+        state.failed(Unavailable("ServerUnreachable", "down"))
+        state.worked()
+    waiting.join(5)
+    assert not waiting.is_alive()

@@ -54,6 +54,7 @@ class LinkState:
 
     def __init__(self) -> None:
         self._up = threading.Event()
+        self._turned = threading.Condition()
         self.reason = "not asked yet"
         self._code = ""
 
@@ -62,10 +63,22 @@ class LinkState:
         return self._up.is_set()
 
     def worked(self) -> None:
-        if not self.up:
-            log.info("the link is up")
+        was_up = self.up
         self._up.set()
         self.reason = ""
+        if not was_up:
+            log.info("the link is up")
+            self.release()
+
+    def wait(self, pause_s: float) -> None:
+        """A pause after a failure, cut short when another loop finds that the server answers again."""
+        with self._turned:
+            self._turned.wait(pause_s)
+
+    def release(self) -> None:
+        """Ends the pauses under way."""
+        with self._turned:
+            self._turned.notify_all()
 
     def failed(self, error: FerryError) -> None:
         if self.up or self._code != error.code:
@@ -150,7 +163,8 @@ class Loops:
                 if self._stopping.is_set():
                     return
                 self.state.failed(error)
-                self._stopping.wait(self._pace.retry_max_s if isinstance(error, Refused) else backoff.failed())
+                self.state.wait(self._pace.retry_max_s if isinstance(error, Refused) else backoff.failed())
+                self._stopping.wait(self._pace.retry_min_s)
             except Exception:  # this is the loop runner: a defect in one turn must not end the loop
                 if self._stopping.is_set():
                     return
