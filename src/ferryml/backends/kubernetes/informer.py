@@ -40,16 +40,18 @@ class Informer:
     Args:
         labels: only objects with these labels.
         index: under which words `select` finds an object.
-        heard: called after each change with the object as it is (or was, when it is gone).
+        heard: called after each change with the object as it is (or was) and whether it is gone.
+        keep: what of an object stays in memory; `heard` has the whole.
     """
 
     def __init__(
         self, kube: Kube, kind: Kind, namespaces: Sequence[str] = (), labels: str = "",
         index: Callable[[Manifest], Iterable[str]] = no_index,
-        heard: Callable[[Manifest], None] = lambda body: None,
+        heard: Callable[[Manifest, bool], None] = lambda body, gone: None,
+        keep: Callable[[Manifest], Manifest] = lambda body: body,
     ) -> None:  # fmt: skip
         self._kube, self._kind, self._labels = kube, kind, labels
-        self._index, self._heard = index, heard
+        self._index, self._heard, self._keep = index, heard, keep
         self._lock = threading.Lock()
         self._bodies: dict[Place, Manifest] = {}
         self._words: defaultdict[str, set[Place]] = defaultdict(set)
@@ -100,8 +102,10 @@ class Informer:
                 gone.append(self._bodies[place])
                 self._remove(place)
             fresh = [body for body in listing.items if self._put(body)]
-        for body in (*gone, *fresh):
-            self._heard(body)
+        for body in gone:
+            self._heard(body, True)
+        for body in fresh:
+            self._heard(body, False)
 
     def _changed(self, change: Change) -> None:
         with self._lock:
@@ -115,7 +119,7 @@ class Informer:
             else:
                 news = self._put(change.body)
         if news:
-            self._heard(change.body)
+            self._heard(change.body, change.what == "deleted")
 
     def _put(self, body: Manifest) -> bool:
         """False when something newer is known."""
@@ -125,7 +129,7 @@ class Informer:
             return False
         body["metadata"].pop("managedFields", None)
         self._remove(place)
-        self._bodies[place] = body
+        self._bodies[place] = self._keep(body)
         for word in self._index(body):
             self._words[word].add(place)
         return True
