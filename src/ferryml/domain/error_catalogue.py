@@ -30,6 +30,13 @@ Code = Literal[
     # link and programs
     "StaleAttempt", "EpochChanged", "AgentTooOld", "ServerUnreachable", "ProxyFailed", "TlsFailed", "AlreadyRunning",
     "NotRunning", "MissingExtra", "Usage", "DatabaseTooNew", "BackupDamaged", "NotSupported", "LimitExceeded", "BadRequest", "Unavailable", "Internal",
+    # clusters: what the explainer and the doctor find
+    "AdmissionDenied", "ClassMissing", "ClockSkew", "ClusterTooSmall", "ContainerCannotStart", "DnsFailed",
+    "GangWaiting", "GatewayDown", "GpuPluginMissing", "ImageAccessDenied", "ImageInvalid", "ImageNotFound",
+    "ImagePullLoopBackOff", "ImageRateLimited", "InferenceDisabled", "KubernetesTooOld",
+    "NetworkPolicyNotEnforced", "NodeLost", "OutOfQuota", "PermissionMissing", "PodEvicted", "PodOutOfMemory",
+    "PodPreempted", "PodUnschedulable", "QueueWaiting", "RegistryUnreachable", "ServiceAccountMissing",
+    "SharedMemoryFull", "SiteUnhealthy", "StorageClassMissing", "Suspended", "TrainingDisabled", "VolumeNotReady",
 ]  # fmt: skip
 
 MEANING: dict[Code, tuple[str, str]] = {
@@ -223,6 +230,139 @@ MEANING: dict[Code, tuple[str, str]] = {
     "BadRequest": ("The request could not be read.", "Check it against the OpenAPI document."),
     "Unavailable": ("The service cannot answer right now.", "Try again in a moment."),
     "Internal": ("A defect in Ferry.", "Report it with the request id; the server's log has the details."),
+    "AdmissionDenied": (
+        "The cluster's own rules refuse the pod: Pod Security, a webhook, a policy, a limit range, or a malformed "
+        "field.",
+        "The finding quotes the rule; IT grants an exception, or the job or instance type keeps to it.",
+    ),
+    "ClassMissing": (
+        "A PriorityClass or RuntimeClass that is named does not exist.",
+        "IT makes it, or the instance type names one that exists.",
+    ),
+    "ClockSkew": (
+        "The site's clock differs from the server's.",
+        "Start time synchronisation on the nodes; Ferry corrects its own signatures meanwhile.",
+    ),
+    "ClusterTooSmall": (
+        "The cluster has too little left for Ferry itself or for the smallest job.",
+        "Add a node, or free some.",
+    ),
+    "ContainerCannotStart": (
+        "The container could not be started: no shell, a wrong program, a folder or a key that is missing.",
+        "Correct image, command or the object that the finding names.",
+    ),
+    "DnsFailed": (
+        "A name could not be resolved on the site.",
+        "IT checks the cluster's DNS and the name in the settings or the image.",
+    ),
+    "GangWaiting": (
+        "The pods of a distributed job start together, and not all of them have a place.",
+        "It starts when other work ends; fewer or smaller instances start sooner.",
+    ),
+    "GatewayDown": (
+        "The site's gateway does not answer; no new pod can start, what runs goes on.",
+        "IT looks at the Deployment ferry-gateway and at network policies on port 8443.",
+    ),
+    "GpuPluginMissing": (
+        "No node offers the device that was asked for, or its driver does not work.",
+        "IT installs the device plugin and a matching driver, or choose an instance type without it.",
+    ),
+    "ImageAccessDenied": (
+        "The registry does not let the site pull the image.",
+        "Check its name; IT makes a pull secret and names it in image_pull_secrets.",
+    ),
+    "ImageInvalid": (
+        "The image's name is malformed, or it was built for another architecture.",
+        "Correct image:, or use a multi-platform image.",
+    ),
+    "ImageNotFound": (
+        "There is no such image, or it is not on the node and the site never pulls.",
+        "Correct the name and tag, or load it.",
+    ),
+    "ImagePullLoopBackOff": (
+        "The image cannot be pulled.",
+        "The finding quotes the node's words; check name, registry, and the way there.",
+    ),
+    "ImageRateLimited": (
+        "The registry limits how often this address may pull.",
+        "Give the site a pull secret of an account, or a mirror (image_registry).",
+    ),
+    "InferenceDisabled": (
+        "The site does not serve endpoints.",
+        "IT sets FERRY_CLUSTER_INFERENCE=true, or choose another compute.",
+    ),
+    "KubernetesTooOld": (
+        "The cluster's Kubernetes is older than 1.29, which brought native sidecars.",
+        "Upgrade the cluster.",
+    ),
+    "NetworkPolicyNotEnforced": (
+        "The cluster's network plugin ignores network policies, as a probe has shown.",
+        "Install a plugin that enforces them; until then nothing is claimed about isolation.",
+    ),
+    "NodeLost": (
+        "The node of the pod was lost, shut down or removed.",
+        "Ferry starts another attempt by itself.",
+    ),
+    "OutOfQuota": (
+        "A ResourceQuota of the namespace leaves no room.",
+        "Wait for other work to end, choose a smaller instance type, or IT raises the quota.",
+    ),
+    "PermissionMissing": (
+        "Ferry's agent lacks a right in the cluster.",
+        "IT applies the Role and RoleBinding of that namespace: upgrade the chart with it in `namespaces`.",
+    ),
+    "PodEvicted": (
+        "The pod was put out of its node: memory, processes, or a drain.",
+        "Ferry starts another attempt by itself; the finding says how to avoid it.",
+    ),
+    "PodOutOfMemory": (
+        "The program used more memory than its instance type allows.",
+        "Choose an instance type with more memory, or use less.",
+    ),
+    "PodPreempted": (
+        "Work of higher priority took the pod's place.",
+        "Ferry starts another attempt by itself; a PriorityClass of its own prevents it.",
+    ),
+    "PodUnschedulable": (
+        "No node can take the pod now.",
+        "The finding gives the figures: choose another instance type or compute, or wait.",
+    ),
+    "QueueWaiting": (
+        "It waits in a queue of the cluster (Kueue) or behind a scheduling gate.",
+        "It starts when the queue has room; IT checks the queue that is named.",
+    ),
+    "RegistryUnreachable": (
+        "The nodes cannot reach the image's registry.",
+        "IT opens the way, or names a mirror within the site.",
+    ),
+    "ServiceAccountMissing": (
+        "The pod's service account does not exist in its namespace.",
+        "kubectl create serviceaccount NAME, or correct the compute's identity.",
+    ),
+    "SharedMemoryFull": (
+        "Shared memory (/dev/shm) of the pod is full.",
+        "Raise resources.shm_size, or use fewer workers.",
+    ),
+    "SiteUnhealthy": (
+        "The doctor found something on the site that keeps work from running.",
+        "Mend what the finding names; `ferry site doctor NAME` looks again.",
+    ),
+    "StorageClassMissing": (
+        "The cluster has no storage class, or none by default.",
+        "IT makes one; without it only volumes that exist can be used.",
+    ),
+    "Suspended": (
+        "The Job is suspended by somebody or by a queue.",
+        "Whoever suspended it resumes it.",
+    ),
+    "TrainingDisabled": (
+        "The site does not run jobs (training is switched off).",
+        "IT sets FERRY_CLUSTER_TRAINING=true, or choose another compute.",
+    ),
+    "VolumeNotReady": (
+        "A volume of the pod is not there: its claim is unbound or missing, or it cannot be attached or mounted.",
+        "The finding names the claim or volume and what it lacks.",
+    ),
 }
 
 
