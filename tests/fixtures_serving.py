@@ -49,7 +49,7 @@ class ReadyMade:
         self.python = python
         self.asked: list[EnvironmentOrder] = []
 
-    def prepare(self, env: EnvironmentOrder) -> None:
+    def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
         self.asked.append(env)
 
     def environment(self, key: str) -> EnvSeen:

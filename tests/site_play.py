@@ -37,7 +37,7 @@ class PlayMachine:
     killed: list[tuple[str, int]] = field(default_factory=list)
     cleaned: list[str] = field(default_factory=list)
 
-    def prepare(self, env: EnvironmentOrder) -> None:
+    def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
         self.environments[env.key] = EnvSeen(state="ready", python="/python", lock="a==1")
 
     def environment(self, key: str) -> EnvSeen:

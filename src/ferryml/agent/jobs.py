@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
 from ferryml.agent.ports import GatewayDoor, JobBackend
-from ferryml.domain.errors import FerryError, Refused
+from ferryml.domain.errors import FerryError, Refused, Unavailable
 from ferryml.domain.lifecycle import (
     TERMINAL,
     Effect,
@@ -26,6 +27,8 @@ from ferryml.domain.link import Wish
 from ferryml.domain.orders import JobOrder, Json
 from ferryml.domain.seen import Launch, StoredStatus
 from ferryml.domain.statuses import GoneStatus, JobStatus
+
+log = logging.getLogger(__name__)
 
 ENVIRONMENT_LOG = "system_logs/environment.log"
 
@@ -121,7 +124,7 @@ class JobOperator:
         try:
             match effect:
                 case Prepare(environment):
-                    self._backend.prepare(environment)
+                    self._backend.prepare(environment, wish.uid, wish.grant)
                 case Start(attempt):
                     self._start(wish, order, attempt)
                 case Stop(attempt):
@@ -152,7 +155,12 @@ class JobOperator:
     def _renew(self, wish: Wish) -> None:
         """Tells the gateway of a new grant once; work that runs goes on under it."""
         if wish.grant and self._granted.get(wish.uid) != wish.generation:
-            self._gateway.renew(wish.uid, wish.grant)
+            try:
+                self._gateway.renew(wish.uid, wish.grant)
+            except Unavailable as error:
+                # a gateway that is away must not keep a job from being stopped
+                log.warning("%s: its grant is renewed later: %s", wish.uid, error.message)
+                return
             self._granted[wish.uid] = wish.generation
 
     def _tidy(self, wish: Wish, stored: StoredStatus, now: datetime) -> JobTurn | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -44,8 +45,11 @@ class Ledger(Protocol):
 class JobBackend(Protocol):
     """Runs attempts of jobs and makes their environments. Every order is idempotent; nothing here waits."""
 
-    def prepare(self, env: EnvironmentOrder) -> None:
-        """Start making it in the background; no-op while making or ready. A failed one is tried again."""
+    def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
+        """Start making it in the background; no-op while making or ready. A failed one is tried again.
+
+        `uid` needs it, under whose `grant` a cluster's gateway lets the preparation in.
+        """
 
     def environment(self, key: str) -> EnvSeen: ...
     def launch(self, launch: Launch) -> None:
@@ -129,6 +133,25 @@ class EndpointOperator(Protocol):
     def turn(self, wish: Wish, stored: StoredStatus | None, now: datetime) -> EndpointTurn:
         """Observe, decide, apply; never blocks. `wish.order is None`: stop it and say Gone once nothing is left.
         The returned memory comes back as `stored.memory` in the next turn, also after a restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseSeen:
+    """The lease as it was read. `version` changes with every write; empty: there is none yet."""
+
+    holder: str = ""
+    version: str = ""
+    duration_s: float = 15
+
+
+class LeaseBook(Protocol):
+    """One lease that all agents of the site see."""
+
+    def read(self) -> LeaseSeen:
+        """Raises Unavailable."""
+
+    def write(self, holder: str, after: LeaseSeen) -> LeaseSeen:
+        """Renews or takes it; an empty holder gives it up. Raises Conflict when someone wrote since `after` was read."""
 
 
 class Kube(Protocol):

@@ -47,7 +47,7 @@ class LocalEnvironments:
             (self._folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         self._turns = threading.Semaphore(self.settings.parallel_preparations)
 
-    def prepare(self, env: EnvironmentOrder) -> None:
+    def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
         """Starts making it in the background; a failed one is tried again."""
         if self.environment(env.key).state in ("making", "ready"):
             return

@@ -70,8 +70,8 @@ class LocalJobs:
         self._here = set(self._look_around())
         self._empty_trash()
 
-    def prepare(self, env: EnvironmentOrder) -> None:
-        self.environments.prepare(env)
+    def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
+        self.environments.prepare(env, uid, grant)
 
     def environment(self, key: str) -> EnvSeen:
         return self.environments.environment(key)
