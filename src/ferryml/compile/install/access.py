@@ -1,0 +1,133 @@
+"""Who of Ferry may do what in a cluster: one small fixed ClusterRole, one binding per namespace, secrets by name."""
+
+from __future__ import annotations
+
+from ferryml.compile.install.kit import (
+    AGENT,
+    AGENT_KEY,
+    CURSOR,
+    GATEWAY,
+    GATEWAY_KEY,
+    JOIN,
+    PREPARATION,
+    SITE,
+    Manifest,
+    obj,
+    role_name,
+)
+from ferryml.compile.install.values import AgentValues
+
+RBAC, RBAC_GROUP = "rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
+READ = ("get", "list", "watch")
+WRITE = ("get", "list", "watch", "create", "update", "patch", "delete")
+KEEP = ("get", "update", "patch")
+"""Of objects that the installation makes, empty, so that nobody needs the right to create them."""
+
+
+def rule(group: str, resources: tuple[str, ...], verbs: tuple[str, ...], names: tuple[str, ...] = ()) -> Manifest:
+    """One rule of a Role."""
+    named = {"resourceNames": list(names)} if names else {}
+    return {"apiGroups": [group], "resources": list(resources), **named, "verbs": list(verbs)}
+
+
+CLUSTER_RULES = (
+    rule("", ("nodes",), READ),
+    rule("ferryml.dev", ("instancetypes",), READ),
+    rule("amlarc.azureml.com", ("instancetypes",), READ),
+    rule("storage.k8s.io", ("storageclasses",), READ),
+    rule("scheduling.k8s.io", ("priorityclasses",), READ),
+    rule("node.k8s.io", ("runtimeclasses",), READ),
+    rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("get",), ("mljobs.ferryml.dev",)),
+    rule("metrics.k8s.io", ("nodes",), ("get", "list")),
+)
+"""What the agent sees of the cluster as a whole."""
+WORK_RULES = (
+    rule("", ("namespaces",), ("get",)),
+    rule("ferryml.dev", ("mljobs", "mljobs/status"), WRITE),
+    rule("batch", ("jobs",), WRITE),
+    rule("", ("configmaps", "services"), WRITE),
+    rule("networking.k8s.io", ("networkpolicies",), WRITE),
+    rule("", ("pods",), (*READ, "delete")),
+    rule("", ("pods/log",), ("get",)),
+    rule("", ("events",), (*READ, "create", "patch")),
+    rule("", ("persistentvolumeclaims", "resourcequotas", "limitranges", "serviceaccounts"), READ),
+    rule("kueue.x-k8s.io", ("localqueues", "workloads"), READ),
+    rule("metrics.k8s.io", ("pods",), ("get", "list")),
+)
+"""What the agent does in a namespace that it was given."""
+EVERYWHERE_RULES = (rule("", ("namespaces",), (*READ, "create")),)
+"""In cluster-wide mode, beside."""
+GATEWAY_CLUSTER_RULES = (rule("authentication.k8s.io", ("tokenreviews",), ("create",)),)
+
+
+def accounts(namespace: str) -> list[Manifest]:
+    """Agent and gateway have credentials of their own; preparations have an account that may do nothing."""
+    return [
+        obj("v1", "ServiceAccount", AGENT, namespace),
+        obj("v1", "ServiceAccount", GATEWAY, namespace),
+        obj("v1", "ServiceAccount", PREPARATION, namespace, automountServiceAccountToken=False),
+    ]
+
+
+def access(values: AgentValues, namespace: str) -> list[Manifest]:
+    """Every role and binding of a site that lives in `namespace`."""
+    cluster, work, gateway = (role_name(namespace, part) for part in ("cluster", "work", "gateway"))
+    return [
+        _cluster_role(cluster, (*CLUSTER_RULES, *(EVERYWHERE_RULES if values.cluster_wide else ()))),
+        _cluster_binding(cluster, AGENT, namespace),
+        _cluster_role(work, WORK_RULES),
+        *_work_bindings(values, namespace, work),
+        _cluster_role(gateway, GATEWAY_CLUSTER_RULES),
+        _cluster_binding(gateway, GATEWAY, namespace),
+        *_own(AGENT, namespace, (
+            rule("", ("secrets",), (*KEEP, "delete"), (AGENT_KEY, JOIN)),
+            rule("", ("configmaps",), KEEP, (SITE, CURSOR)),
+            rule("", ("configmaps",), READ, (GATEWAY,)),
+            rule("coordination.k8s.io", ("leases",), KEEP, (AGENT,)),
+        )),
+        *_own(GATEWAY, namespace, (
+            rule("", ("secrets",), KEEP, (GATEWAY_KEY,)),
+            *((rule("", ("secrets",), ("get",), values.gateway.secrets),) if values.gateway.secrets else ()),
+            rule("", ("configmaps",), KEEP, (GATEWAY,)),
+            rule("", ("configmaps",), READ, (SITE,)),
+        )),
+    ]  # fmt: skip
+
+
+def work_namespaces(values: AgentValues, namespace: str) -> tuple[str, ...]:
+    """Where the agent works when it is not cluster-wide: preparations run beside it."""
+    return (namespace, *(name for name in values.namespaces if name != namespace))
+
+
+def _work_bindings(values: AgentValues, namespace: str, role: str) -> list[Manifest]:
+    if values.cluster_wide:
+        return [_cluster_binding(role, AGENT, namespace)]
+    names = work_namespaces(values, namespace)
+    return [_binding(role, where, "ClusterRole", role, (AGENT, namespace)) for where in names]
+
+
+def _cluster_role(name: str, rules: tuple[Manifest, ...]) -> Manifest:
+    return obj(RBAC, "ClusterRole", name, rules=list(rules))
+
+
+def _cluster_binding(name: str, account: str, namespace: str) -> Manifest:
+    return obj(
+        RBAC, "ClusterRoleBinding", name,
+        roleRef={"apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": name}, subjects=[_subject(account, namespace)],
+    )  # fmt: skip
+
+
+def _own(account: str, namespace: str, rules: tuple[Manifest, ...]) -> list[Manifest]:
+    role = obj(RBAC, "Role", account, namespace, rules=list(rules))
+    return [role, _binding(account, namespace, "Role", account, (account, namespace))]
+
+
+def _binding(name: str, where: str, kind: str, role: str, account: tuple[str, str]) -> Manifest:
+    return obj(
+        RBAC, "RoleBinding", name, where,
+        roleRef={"apiGroup": RBAC_GROUP, "kind": kind, "name": role}, subjects=[_subject(*account)],
+    )  # fmt: skip
+
+
+def _subject(account: str, namespace: str) -> Manifest:
+    return {"kind": "ServiceAccount", "name": account, "namespace": namespace}

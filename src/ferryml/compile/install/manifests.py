@@ -1,0 +1,26 @@
+"""Everything of a site's installation in the order in which a cluster takes it."""
+
+from __future__ import annotations
+
+from ferryml.compile.install.access import access, accounts
+from ferryml.compile.install.config import kept
+from ferryml.compile.install.kit import Manifest
+from ferryml.compile.install.policies import policies
+from ferryml.compile.install.programs import programs
+from ferryml.compile.install.values import AgentValues
+
+
+def agent(values: AgentValues, namespace: str, version: str) -> list[Manifest]:
+    """The objects that the chart ferry-agent makes, hooks apart."""
+    return [
+        *accounts(namespace),
+        *kept(values, namespace),
+        *access(values, namespace),
+        *policies(values, namespace),
+        *programs(values, namespace, version),
+    ]
+
+
+def namespace_of(name: str) -> Manifest:
+    """The system namespace itself; Helm makes it by --create-namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}

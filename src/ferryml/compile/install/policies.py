@@ -1,0 +1,40 @@
+"""Who may call Ferry's own pods: the agent nobody, the gateway only pods of Ferry's making."""
+
+from __future__ import annotations
+
+from ferryml.compile.install.kit import AGENT, GATEWAY, Manifest, obj
+from ferryml.compile.install.programs import GATEWAY_PORT
+from ferryml.compile.install.values import AgentValues
+
+NETWORKING = "networking.k8s.io/v1"
+WORKLOAD = {"app.kubernetes.io/managed-by": "ferry"}
+PREPARATION = {"ferryml.dev/kind": "preparation"}
+
+
+def policies(values: AgentValues, namespace: str) -> list[Manifest]:
+    """NetworkPolicies of the system namespace; those of computes are the agent's business."""
+    if not values.network_policy:
+        return []
+    to_gateway = [{"port": GATEWAY_PORT, "protocol": "TCP"}]
+    callers = [
+        {"namespaceSelector": {}, "podSelector": {"matchLabels": WORKLOAD}},
+        {"podSelector": {"matchLabels": {"app.kubernetes.io/name": AGENT}}},
+    ]
+    nobody = {"policyTypes": ["Ingress"]}
+    return [
+        _policy(AGENT, namespace, {"app.kubernetes.io/name": AGENT}, nobody),
+        _policy(GATEWAY, namespace, {"app.kubernetes.io/name": GATEWAY}, {
+            "policyTypes": ["Ingress"], "ingress": [{"from": callers, "ports": to_gateway}],
+        }),
+        _policy("ferry-preparation", namespace, PREPARATION, {
+            "policyTypes": ["Ingress", "Egress"],
+            "egress": [
+                {"to": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": GATEWAY}}}], "ports": to_gateway},
+                {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+            ],
+        }),
+    ]  # fmt: skip
+
+
+def _policy(name: str, namespace: str, pods: dict[str, str], rules: Manifest) -> Manifest:
+    return obj(NETWORKING, "NetworkPolicy", name, namespace, spec={"podSelector": {"matchLabels": pods}, **rules})

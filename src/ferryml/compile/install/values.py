@@ -1,0 +1,158 @@
+"""What may be chosen when Ferry is installed into a cluster: the values of the chart ferry-agent, and of plain manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Scalar = bool | int | float | str
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|[kKMGTPE]i?)?$")]
+SECRET_SITE_SETTINGS = ("package_index", "proxy")
+"""Settings of the section `site` that may hold a password: they live in a Secret, never in a pod's specification."""
+
+FIXED_SITE_SETTINGS = (
+    "backend", "ca_bundle", "gateway_host", "gateway_port", "router_host", "router_port", "state_dir",
+)  # fmt: skip
+FIXED_CLUSTER_SETTINGS = (
+    "gateway_host", "gateway_port", "image_aliases_json", "image_pull_policy", "namespaces", "package_ca", "runner_image",
+    "state_dir", "system_namespace", "workload_node_selector_json", "workload_tolerations_json",
+)  # fmt: skip
+"""Settings that follow from other values, or from what a pod is."""
+
+
+class Part(BaseModel):
+    """Base of all parts: frozen, camelCase as charts write it, an unknown name is an error."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, use_attribute_docstrings=True
+    )
+
+
+class Images(Part):
+    """Where Ferry's own images come from."""
+
+    registry: str = ""
+    """Registry and path put before the names, e.g. registry.example/ferry; empty: the names as they are."""
+    agent: str = "ferry-agent"
+    """Image of agent and gateway."""
+    runner: str = "ferry-runner"
+    """Image that stands beside a user's container."""
+    tag: str = ""
+    """Empty: the version of the chart."""
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    pull_secrets: tuple[Name, ...] = ()
+    """Secrets of the system namespace for pulling Ferry's own images."""
+
+
+class Authorities(Part):
+    """Certificate authorities to trust on the way to the server, instead of the public ones."""
+
+    pem: str = ""
+    """The certificates themselves, PEM; empty: none, or those of the ConfigMap."""
+    config_map: str = ""
+    """A ConfigMap of the system namespace that holds them."""
+    key: str = "ca.pem"
+    """Its key."""
+    packages: bool = False
+    """Trust them for package index and conda channels too, as behind a proxy that inspects TLS."""
+
+
+class Amounts(Part):
+    """CPU and memory."""
+
+    cpu: Quantity
+    memory: Quantity
+
+
+class Resources(Part):
+    """What a program is given, and what it may take at most."""
+
+    requests: Amounts
+    limits: Amounts
+
+
+class AgentProgram(Part):
+    """The agent."""
+
+    replicas: Annotated[int, Field(ge=0, le=3)] = 1
+    """One works, a second only waits to take over."""
+    resources: Resources = Resources(
+        requests=Amounts(cpu="50m", memory="128Mi"), limits=Amounts(cpu="1", memory="512Mi")
+    )
+
+
+class SiteStore(Part):
+    """Where the gateway keeps code, models, environments, and what is on its way to the server."""
+
+    kind: Literal["claim", "existing", "ephemeral"] = "claim"
+    """claim: a volume is asked for, and stays when Ferry is uninstalled; existing: the one named below; ephemeral: lost with the pod."""
+    size: Quantity = "50Gi"
+    storage_class: str = ""
+    """Empty: the cluster's default."""
+    claim: str = ""
+    """Name of the claim for `existing`."""
+
+
+class GatewayProgram(Part):
+    """The gateway."""
+
+    resources: Resources = Resources(
+        requests=Amounts(cpu="100m", memory="256Mi"), limits=Amounts(cpu="2", memory="1Gi")
+    )
+    store: SiteStore = SiteStore()
+    secrets: tuple[Name, ...] = ()
+    """Secrets of the system namespace that datastores of this site name by `secretRef`."""
+
+
+class Workloads(Part):
+    """Where users' pods run and how their images are found."""
+
+    node_selector: Mapping[str, str] = {}
+    """Node labels that every workload asks for."""
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    """Beside the fixed ones of Ferry."""
+    image_aliases: Mapping[str, str] = {}
+    """Image -> the image that is used in its place."""
+
+
+class AgentValues(Part):
+    """All choices; defaults suit a small cluster with a default storage class."""
+
+    site: Mapping[str, Scalar] = {}
+    """Settings of the section `site` by their names in docs/settings.md; `name` and `server_url` are needed."""
+    cluster: Mapping[str, Scalar] = {}
+    """Settings of the section `cluster` by their names in docs/settings.md."""
+    join_token: str = ""
+    """The one-time token of `ferry site create`; worthless once the site has joined."""
+    namespaces: tuple[Namespace, ...] = ("default",)
+    """Namespaces that computes may use: a RoleBinding in each, which must exist."""
+    cluster_wide: bool = False
+    """Every namespace may be used, with a ClusterRoleBinding instead."""
+    images: Images = Images()
+    ca: Authorities = Authorities()
+    agent: AgentProgram = AgentProgram()
+    gateway: GatewayProgram = GatewayProgram()
+    workloads: Workloads = Workloads()
+    node_selector: Mapping[str, str] = {}
+    """Node labels that Ferry's own pods ask for."""
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    """Of Ferry's own pods, beside the fixed ones."""
+    priority_class: str = ""
+    """PriorityClass of Ferry's own pods."""
+    user_id: Annotated[int, Field(ge=0)] = 65532
+    """User of Ferry's own pods; 0: the platform chooses, as OpenShift does."""
+    network_policy: bool = True
+    """Only Ferry's pods may call the gateway, nobody the agent."""
+    purge: bool = False
+    """Uninstalling also removes the custom resource definitions of Ferry and the site store's volume."""
+
+
+def image(images: Images, name: str, version: str) -> str:
+    """The full name of an image of Ferry's own."""
+    registry = f"{images.registry.rstrip('/')}/" if images.registry else ""
+    return f"{registry}{name}:{images.tag or version}"
