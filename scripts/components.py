@@ -1,4 +1,4 @@
-"""Finds or installs the real servers that tests run against: PostgreSQL, an S3 server, an HTTP proxy.
+"""Finds or installs the real servers that tests run against: PostgreSQL, an S3 server, a proxy, Kubernetes.
 
 `ensure` writes one file per component under .cache/components, for which tests wait; one that cannot be had says why.
 """
@@ -20,6 +20,18 @@ STATES = CACHE / "components"
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 OLDEST_POSTGRES = 15
 OLDEST_GO = (1, 21)  # the first release that fetches a newer toolchain by itself when a module asks for one
+
+CLUSTER_PROGRAMS = {  # program -> Debian package
+    "conntrack": "conntrack",
+    "containerd": "containerd",
+    "debootstrap": "debootstrap",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "nft": "nftables",
+    "runc": "runc",
+}
+CNI = [Path(folder, "ptp") for folder in ("/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni")]
+ROOT_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 Paths = dict[str, str]
 
@@ -57,6 +69,55 @@ def find_squid() -> Paths:
     return {"program": program}
 
 
+def find_kubernetes() -> Paths:
+    """What a cluster of tests/kubebox is made of: system programs, Kubernetes itself, its first images."""
+    _only_root("clusters need network namespaces")
+    missing = _cluster_packages()
+    if missing:
+        raise MissingError(f"packages are missing: {', '.join(missing)}")
+    return _kubebox("find", "kubernetes")
+
+
+def find_helm() -> Paths:
+    """The real one, built."""
+    return _kubebox("find", "helm")
+
+
+def find_kwok() -> Paths:
+    """Plays any number of nodes."""
+    return _kubebox("find", "kwok")
+
+
+def find_buildah() -> Paths:
+    """Builds images, and carries them between archives and registries."""
+    _only_root("building images needs mounts")
+    return _on_path("buildah") | _on_path("skopeo")
+
+
+def find_registry() -> Paths:
+    """A registry of images."""
+    return _on_path("docker-registry")
+
+
+def install_kubernetes() -> None:
+    """Packages, then a build of some minutes from Go modules at the lowest priority."""
+    _only_root("clusters need network namespaces")
+    missing = _cluster_packages()
+    if missing:
+        _apt(*missing)
+    _kubebox("make", "kubernetes")
+
+
+def install_buildah() -> None:
+    """From the distribution."""
+    _apt("buildah", "skopeo")
+
+
+def install_registry() -> None:
+    """From the distribution."""
+    _apt("docker-registry")
+
+
 def install_postgres() -> None:
     """From the distribution, without a cluster of its own beside ours."""
     config = Path("/etc/postgresql-common/createcluster.conf")
@@ -86,6 +147,44 @@ def install_versitygw() -> None:
         shutil.rmtree(CACHE / leftover, ignore_errors=True)
 
 
+def _only_root(why: str) -> None:
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        raise MissingError(f"{why}, which only root on Linux may make")
+
+
+def _cluster_packages() -> list[str]:
+    missing = [package for program, package in CLUSTER_PROGRAMS.items() if not shutil.which(program, path=ROOT_PATH)]
+    return missing if any(path.exists() for path in CNI) else [*missing, "containernetworking-plugins"]
+
+
+def _on_path(program: str) -> Paths:
+    found = shutil.which(program, path=ROOT_PATH)
+    if found is None:
+        raise MissingError(f"{program} is not installed")
+    return {program: found}
+
+
+def _make(name: str) -> None:
+    _kubebox("make", name)
+
+
+def _kubebox(verb: str, name: str) -> Paths:
+    go = {"KUBEBOX_GO": _go()} if verb == "make" else {}
+    done = subprocess.run(
+        [sys.executable, "-m", "kubebox.build", verb, name],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "tests")} | go,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=3600,
+        check=False,
+    )
+    if done.returncode:
+        raise MissingError((done.stderr.strip().splitlines() or ["its build failed"])[-1])
+    paths: Paths = json.loads(done.stdout)
+    return paths
+
+
 def _go() -> str:
     for candidate in (shutil.which("go"), "/usr/local/go/bin/go", str(CACHE / "go" / "bin" / "go")):
         if candidate and Path(candidate).exists() and _go_release(candidate) >= OLDEST_GO:
@@ -100,16 +199,17 @@ def _go() -> str:
     return str(CACHE / "go" / "bin" / "go")
 
 
-def _apt(package: str) -> None:
+def _apt(*packages: str) -> None:
+    names = " ".join(packages)
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise MissingError(f"package {package} is missing, and only root on Debian or Ubuntu can have it installed")
+        raise MissingError(f"package {names} is missing, and only root on Debian or Ubuntu can have it installed")
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "--yes", "-qq", "--no-install-recommends", package]
+    install = ["apt-get", "install", "--yes", "-qq", "--no-install-recommends", *packages]
     try:
-        _run(install, f"installing {package}", env=env)
+        _run(install, f"installing {names}", env=env)
     except MissingError:
         _run(["apt-get", "update", "-qq"], "refreshing the package lists", env=env)
-        _run(install, f"installing {package}", env=env)
+        _run(install, f"installing {names}", env=env)
 
 
 def _run(argv: list[str], purpose: str, env: dict[str, str] | None = None) -> str:
@@ -136,6 +236,11 @@ COMPONENTS: dict[str, tuple[Callable[[], Paths], Callable[[], None]]] = {
     "postgres": (find_postgres, install_postgres),
     "squid": (find_squid, install_squid),
     "versitygw": (find_versitygw, install_versitygw),
+    "kubernetes": (find_kubernetes, install_kubernetes),
+    "helm": (find_helm, lambda: _make("helm")),
+    "buildah": (find_buildah, install_buildah),
+    "registry": (find_registry, install_registry),
+    "kwok": (find_kwok, lambda: _make("kwok")),
 }
 
 

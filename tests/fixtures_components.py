@@ -10,11 +10,17 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import components
 import pytest
 
-BY_FIXTURE = {"postgres_server": "postgres", "s3_server": "versitygw", "squid_proxy": "squid"}
+BY_FIXTURE = {
+    "clusters": "kubernetes",
+    "postgres_server": "postgres",
+    "s3_server": "versitygw",
+    "squid_proxy": "squid",
+}
 INSTALL_LIMIT_S = 900
 UNIT_LIMIT_S = 2
 DID_NOT_RUN = "did not run: "
@@ -42,12 +48,16 @@ def component(request: pytest.FixtureRequest) -> Callable[[str], Mapping[str, st
         try:
             return _installed(name) if request.config.getoption("--components") == "wait" else components.find(name)
         except components.MissingError as error:
-            message = f"{DID_NOT_RUN}{name}: {error}"
-            if os.environ.get("CI") == "true":
-                pytest.fail(message, pytrace=False)
-            pytest.skip(message)
+            not_run(f"{name}: {error}")
 
     return look
+
+
+def not_run(what: str) -> NoReturn:
+    """`what` is `GROUP: REASON`: a skip that the end of the run names, and under CI=true a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{DID_NOT_RUN}{what}", pytrace=False)
+    pytest.skip(f"{DID_NOT_RUN}{what}")
 
 
 def _installed(name: str) -> Mapping[str, str]:
