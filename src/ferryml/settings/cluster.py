@@ -31,6 +31,9 @@ class ClusterSettings(Settings):
     runner_image: Annotated[str, Knob("Image that brings inputs and collects outputs beside the user's container.")] = (
         "ferry-runner:latest"
     )
+    default_image: Annotated[str, Knob("Image of jobs whose environment names none.")] = (
+        "docker.io/library/python:3.11-bookworm"
+    )
     image_registry: Annotated[
         str, Knob("Registry put before user images that name none, host[:port][/path].", off="empty")
     ] = ""
@@ -61,6 +64,17 @@ class ClusterSettings(Settings):
         float, Field(gt=0), Knob("Time in which all pods of a gang must be placed before all are released.", unit="s")
     ] = 120
     kueue_queue: Annotated[str, Knob("Kueue LocalQueue of jobs that name none.", off="empty")] = ""
+
+    # What user containers may do
+    pod_security: Annotated[
+        Literal["baseline", "restricted"],
+        Knob("restricted refuses images that run as root, for namespaces that enforce that level."),
+    ] = "baseline"
+    run_as_user: Annotated[
+        int,
+        Field(ge=0),
+        Knob("User and group of Ferry's own containers.", off="0: the cluster chooses, as OpenShift must"),
+    ] = 65532
 
     # Pace
     node_lost_s: Annotated[
