@@ -3,11 +3,12 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 export PYTHON
+SLOWEST := --durations=15 --durations-min=15
 
-.PHONY: help setup demo test check fix generate bench lock clean
+.PHONY: help setup demo test test-kubernetes check fix generate bench lock clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 setup: .venv/.installed ## Install everything into .venv from the locks
 
@@ -17,12 +18,17 @@ setup: .venv/.installed ## Install everything into .venv from the locks
 demo: setup ## Watch the closed loop on two sites of this machine (about a minute)
 	@$(BIN)/ferry demo
 
-test: setup ## Run the whole suite; real PostgreSQL, S3 server and proxy are installed where possible
+test: setup ## Run the whole suite; real servers and clusters are installed and built beside it, where possible
 	@mkdir -p .cache/components
 	@$(BIN)/python scripts/components.py ensure >.cache/components/log 2>&1 & \
 	  installer=$$!; \
-	  $(BIN)/python -m pytest -n 2 --dist loadgroup --components=wait --durations=15 --durations-min=15; status=$$?; \
+	  $(BIN)/python -m pytest -n 2 --dist loadgroup --components=wait $(SLOWEST); status=$$?; \
+	  $(BIN)/python -m pytest tests/system_kubernetes --components=wait $(SLOWEST) || status=1; \
 	  kill $$installer 2>/dev/null; wait $$installer 2>/dev/null; exit $$status
+
+test-kubernetes: setup ## Run the tests on Kubernetes clusters alone: those of KUBECONFIG, or kubebox's own
+	@$(BIN)/python scripts/components.py ensure kubernetes helm buildah registry kwok
+	$(BIN)/python -m pytest tests/system_kubernetes $(SLOWEST) $(ARGS)
 
 check: setup ## Lint, format, types, floors, generated files
 	$(BIN)/ruff format --check --quiet .

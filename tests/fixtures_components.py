@@ -91,7 +91,7 @@ def _name_slow_ones(terminalreporter: pytest.TerminalReporter) -> None:
     slow = sorted(
         (report.duration, report.nodeid)
         for report in terminalreporter.stats.get("passed", [])
-        if report.duration > UNIT_LIMIT_S and not report.nodeid.startswith(("tests/contract/", "tests/system/"))
+        if report.duration > UNIT_LIMIT_S and not report.nodeid.startswith(("tests/contract/", "tests/system"))
     )
     for duration, name in slow[-10:]:
         terminalreporter.write_line(f"slow for a unit test: {duration:.1f} s {name}")

@@ -204,10 +204,9 @@ class Cluster:
     def _issue(self) -> None:
         authority = Authority.create(self.folder / "pki")
         authority.issue("front", "kubebox-front")  # nothing calls in the name of others here; the option wants a file
-        service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
-        authority.issue(
-            "apiserver", "kube-apiserver", "", (self.at.node(0), "127.0.0.1", self.at.api_service, *service)
-        )
+        addresses = (self.at.node(0), "127.0.0.1", self.at.api_service)
+        names = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
+        authority.issue("apiserver", "kube-apiserver", "", (*addresses, *names))
         inside = f"https://{self.at.node(0)}:6443"
         for label, user, group in (
             ("admin", "kubebox-admin", "system:masters"),

@@ -1,4 +1,4 @@
-"""Control groups hold every process of a node, so that what a crashed run left behind is found and ended with certainty."""
+"""Control groups hold every process of a node, so that whatever a crashed run left behind is found and ended."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def taint(cluster: Cluster, node: Node, key: str, value: str = "", effect: str =
 
 
 def heal(cluster: Cluster) -> None:
-    """Takes back every fault of this module and every firewall, taint and fake device; costs little when all is well."""
+    """Takes back every fault, firewall, taint and fake device; costs little when all is well."""
     if cluster.wall != OPEN:
         cluster.set_firewall(OPEN)
     if not cluster.programs.alive("apiserver"):

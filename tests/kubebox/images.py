@@ -1,4 +1,4 @@
-"""Images without a registry or a daemon: a root folder becomes a docker-archive, a Containerfile is built by buildah."""
+"""Images without registry or daemon: a root folder becomes a docker-archive; buildah builds Containerfiles."""
 
 from __future__ import annotations
 

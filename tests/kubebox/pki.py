@@ -43,7 +43,7 @@ class Authority:
         return cls(folder)
 
     def issue(self, label: str, user: str, group: str = "", names: Sequence[str] = ()) -> None:
-        """Writes LABEL.crt and LABEL.key for a user of a group; `names` are DNS names and addresses it may answer at."""
+        """Writes LABEL.crt and LABEL.key for a user of a group; `names` are what it may answer at."""
         ca = x509.load_pem_x509_certificate((self.folder / "ca.crt").read_bytes())
         signer = serialization.load_pem_private_key((self.folder / "ca.key").read_bytes(), None)
         key = ec.generate_private_key(ec.SECP256R1())

@@ -1,6 +1,6 @@
 """Passes connections from a listening socket on to an address that only this process's network namespace can reach.
 
-`python relay.py DESCRIPTOR HOST PORT`: the socket was bound elsewhere, before the namespace was entered, and stays there.
+`python relay.py DESCRIPTOR HOST PORT`: the socket was bound before the namespace was entered, and stays outside.
 """
 
 from __future__ import annotations
