@@ -38,6 +38,8 @@ class OutputSaid(BaseModel):
     name: str = Field(min_length=1, max_length=255)
     tree: Tree
     type: str = "uri_folder"
+    rank: int = Field(0, ge=0)
+    """Which pod of a job of several."""
 
 
 class CompleteSaid(BaseModel):

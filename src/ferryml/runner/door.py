@@ -42,8 +42,8 @@ class Door:
     """One thread's way to the gateway.
 
     Args:
-        url: `http://HOST:PORT`.
-        token: opens it for this attempt alone.
+        url: `http://HOST:PORT`, or `https://` with `ca` as its authority.
+        token: opens it for this attempt alone; a function when it changes.
         patience_s: how long one call is repeated before GaveUp.
         stop: when set, waiting calls raise Stopped.
         waiting: told in words why a call is repeated.
@@ -52,12 +52,13 @@ class Door:
     def __init__(
         self,
         url: str,
-        token: str,
+        token: str | Callable[[], str],
         patience_s: float,
         stop: threading.Event | None = None,
         waiting: Callable[[str], None] = lambda why: None,
+        ca: str = "",
     ) -> None:
-        self._line = Line(Address(url), TIMEOUT_S)
+        self._line = Line(Address(url), TIMEOUT_S, ca)
         self._token = token
         self.patience_s = patience_s
         self.stop = stop or threading.Event()
@@ -160,7 +161,8 @@ class Door:
         return b""
 
     def _ask(self, verb: str, path: str, headers: dict[str, str], body: bytes | IO[bytes], size: int) -> Answer:
-        return self._line.ask(verb, path, {"Authorization": f"Bearer {self._token}", **headers}, body, size)
+        token = self._token if isinstance(self._token, str) else self._token()
+        return self._line.ask(verb, path, {"Authorization": f"Bearer {token}", **headers}, body, size)
 
     def _keep(self, answer: Answer) -> None:
         if not answer.keep:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 from collections.abc import Iterator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ssl
     from typing import IO
 
 BLOCK = 1 << 20
 LONGEST_LINE = 64 * 1024
 MOST_HEADERS = 200
+UNKNOWN = -1
+"""Size of a body whose end only its reader knows."""
 
 
 class Broken(OSError):
@@ -19,14 +23,15 @@ class Broken(OSError):
 
 
 class Address:
-    """Parts of `http://HOST:PORT/BASE`."""
+    """Parts of `http://HOST:PORT/BASE` or `https://...`."""
 
     def __init__(self, url: str) -> None:
-        rest = url.partition("://")[2]
+        scheme, _, rest = url.partition("://")
+        self.tls = scheme == "https"
         place, _, base = rest.partition("/")
         host, colon, port = place.rpartition(":")
         self.host = (host if colon else place).strip("[]")
-        self.port = int(port) if colon else 80
+        self.port = int(port) if colon else 443 if self.tls else 80
         self.place = place
         self.base = ("/" + base).rstrip("/")
 
@@ -89,25 +94,51 @@ class Answer:
 
 
 class Line:
-    """A connection that is opened when needed."""
+    """A connection that is opened when needed.
 
-    def __init__(self, address: Address, timeout_s: float) -> None:
-        self._address, self._timeout = address, timeout_s
+    Args:
+        ca: PEM file of the authorities that an https address is checked against; "": those of the system.
+    """
+
+    def __init__(self, address: Address, timeout_s: float, ca: str = "") -> None:
+        self._address, self._timeout, self._ca = address, timeout_s, ca
         self._socket: socket.socket | None = None
         self._file: IO[bytes] | None = None
 
     def ask(self, verb: str, path: str, headers: dict[str, str], body: bytes | IO[bytes], size: int) -> Answer:
         """Sends a request with a body of `size` bytes and reads the head of its answer. Raises OSError."""
-        if self._socket is None or self._file is None:
-            where = (self._address.host, self._address.port)
-            self._socket = socket.create_connection(where, timeout=self._timeout)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._file = self._socket.makefile("rb")
-        known = {"Host": self._address.place, "Content-Length": str(size), **headers}
+        self.open()
+        return self.hear(verb, self.say(verb, path, headers, body, size))
+
+    def open(self) -> None:
+        """Connects unless it is connected. Raises OSError."""
+        if self._socket is not None:
+            return
+        where = (self._address.host, self._address.port)
+        plain = socket.create_connection(where, timeout=self._timeout)
+        try:
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket = trust(self._ca).wrap_socket(plain, server_hostname=where[0]) if self._address.tls else plain
+        except BaseException:
+            plain.close()
+            raise
+        self._file = self._socket.makefile("rb")
+
+    def say(self, verb: str, path: str, headers: dict[str, str], body: bytes | IO[bytes], size: int) -> bool:
+        """Sends a request; False when the other side did not want all of the body."""
+        assert self._socket is not None  # noqa: S101 - `open` comes first; this tells the type checker
+        length = {"Transfer-Encoding": "chunked"} if size == UNKNOWN else {"Content-Length": str(size)}
+        known = {"Host": self._address.place, **length, **headers}
         lines = [f"{verb} {self._address.base}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in known.items())]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        self._send(self._socket, head, body)
-        return Answer(self._file, verb == "HEAD")
+        return self._send(self._socket, head, body, size == UNKNOWN)
+
+    def hear(self, verb: str, whole: bool = True) -> Answer:
+        """Reads the head of the answer; after half a body the connection is not kept."""
+        assert self._file is not None  # noqa: S101 - `open` comes first; this tells the type checker
+        answer = Answer(self._file, verb == "HEAD")
+        answer.keep = answer.keep and whole
+        return answer
 
     def close(self) -> None:
         for thing in (self._file, self._socket):
@@ -115,20 +146,32 @@ class Line:
                 thing.close()
         self._file = self._socket = None
 
-    def _send(self, line: socket.socket, head: bytes, body: bytes | IO[bytes]) -> None:
+    def _send(self, line: socket.socket, head: bytes, body: bytes | IO[bytes], chunked: bool) -> bool:
         if isinstance(body, bytes):
             line.sendall(head + body)
-            return
+            return True
         line.sendall(head)
-        try:
-            while True:
-                block = body.read(BLOCK)
-                if not block:
-                    return
-                line.sendall(block)
-        except (BrokenPipeError, ConnectionResetError):
-            # It may have answered without wanting all of it: the answer says why.
-            return
+        while True:
+            block = body.read(BLOCK)
+            data = b"%x\r\n%b\r\n" % (len(block), block) if chunked else block
+            try:
+                line.sendall(data)
+            except (BrokenPipeError, ConnectionResetError):
+                # It may have answered without wanting all of it: the answer says why.
+                return False
+            if not block:
+                return True
+
+
+def trust(ca: str) -> ssl.SSLContext:
+    """What a TLS connection is checked against; read once for each file."""
+    if ca not in _TRUSTED:
+        # Loaded here alone: TLS and what belongs to it would double the time to start of every local job.
+        _TRUSTED[ca] = importlib.import_module("ssl").create_default_context(cafile=ca or None)
+    return _TRUSTED[ca]
+
+
+_TRUSTED: dict[str, ssl.SSLContext] = {}
 
 
 def quoted(text: str) -> str:

@@ -18,7 +18,8 @@ class Shipper:
     """Follows `std_log` and every file below `logs`, on a thread of its own.
 
     Args:
-        std_log: path of the merged stdout and stderr, sent as `user_logs/std_log.txt`.
+        std_log: path of the merged stdout and stderr, sent as `user_logs/std_log.txt`; a folder holds one for each
+            process under the name that it is sent by.
         logs: the `./logs` folder of the program, sent as `logs/...`.
         prefix: put before every name, e.g. `retry-001/`.
         flush_s: how often new bytes are looked for.
@@ -93,15 +94,23 @@ class Shipper:
             self._door.post_bytes(where + str(self._sent[name]), line.encode())
 
     def _files(self) -> list[tuple[str, str]]:
-        found = [("user_logs/std_log.txt", self._std_log)] if os.path.exists(self._std_log) else []
-        for folder, folders, names in os.walk(self._logs):
-            folders.sort()
-            for name in sorted(names):
-                path = os.path.join(folder, name)
-                below = "logs/" + os.path.relpath(path, self._logs)
-                if len(found) < MOST_FILES and os.path.isfile(path) and not os.path.islink(path) and _sendable(below):
-                    found.append((below, path))
-        return found
+        found = [("user_logs/std_log.txt", self._std_log)] if os.path.isfile(self._std_log) else []
+        found += _below("user_logs", self._std_log)
+        return (found + _below("logs", self._logs))[:MOST_FILES]
+
+
+def _below(name: str, top: str) -> list[tuple[str, str]]:
+    found = []
+    for folder, folders, names in os.walk(top):
+        folders.sort()
+        for one in sorted(names):
+            path = os.path.join(folder, one)
+            shown = f"{name}/{os.path.relpath(path, top)}"
+            if os.path.isfile(path) and not os.path.islink(path) and _sendable(shown):
+                found.append((shown, path))
+        if len(found) >= MOST_FILES:
+            break
+    return found
 
 
 def _sendable(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import json
 import os
 import queue
@@ -27,7 +28,13 @@ KILLED = 128 + signal.SIGKILL
 
 
 def main(argv: list[str]) -> int:
-    """`--folder F`: carry out F/job.json. A second runner of the same folder ends at once."""
+    """`--folder F`: carry out F/job.json. A second runner of the same folder ends at once.
+
+    In pods: `stage|collect --plan P --folder F`, and `ready`.
+    """
+    if argv[:1] and argv[0] in ("stage", "collect", "ready", "pack"):
+        # Loaded here alone: a local job has no use for it, and its start would take twice as long.
+        return int(importlib.import_module("ferryml.runner.pods").main(argv))
     if len(argv) != 2 or argv[0] != "--folder":
         print("usage: runner --folder FOLDER")
         return 2

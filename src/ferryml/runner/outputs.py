@@ -22,10 +22,11 @@ class Outputs:
     Args:
         roots: folders whose files may be followed through symbolic links.
         say: told in words what is being done.
+        rank: which pod of the job this is; None where there is one alone.
     """
 
-    def __init__(self, door: Door, roots: list[str], say: Callable[[str], None]) -> None:
-        self._door, self._say = door, say
+    def __init__(self, door: Door, roots: list[str], say: Callable[[str], None], rank: int | None = None) -> None:
+        self._door, self._say, self._rank = door, say, {} if rank is None else {"rank": rank}
         self._roots = [os.path.realpath(root) for root in roots]
         self._sent: set[str] = set()
         self.notes: list[str] = []
@@ -49,7 +50,8 @@ class Outputs:
                 self.notes.append(f"output {output['name']} is empty")
             return None
         tree = {"entries": sorted(entries, key=lambda entry: str(entry["path"]))}
-        self._door.post_json("/v1/outputs", {"name": output["name"], "tree": tree, "type": output["type"]})
+        said = {"name": output["name"], "tree": tree, "type": output["type"], **self._rank}
+        self._door.post_json("/v1/outputs", said)
         return tree
 
     def _files(self, output: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:

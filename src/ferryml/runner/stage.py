@@ -28,7 +28,8 @@ def stage(plan: dict[str, Any], folder: str, door: Door, say: Callable[[str], No
 
     Starts from nothing each time, so that an interrupted attempt at it leaves no trace.
     """
-    make_overlay(os.path.join(folder, "venv"), plan["overlay"])
+    if plan["overlay"]:
+        make_overlay(os.path.join(folder, "venv"), plan["overlay"])
     for name in plan["folders"]:
         os.makedirs(os.path.join(folder, name), exist_ok=True)
     for link in plan["links"]:
@@ -116,7 +117,10 @@ def _blob(door: Door, digest: str, path: str, executable: bool, read_only: bool)
 
 
 def _mode(path: str, executable: bool, read_only: bool) -> None:
-    os.chmod(path, (0o444 if read_only else 0o644) | (0o111 if executable else 0))
+    umask = os.umask(0o077)
+    os.umask(umask)
+    # In a pod the group shares the files: staging runs as another user than the program.
+    os.chmod(path, (0o444 if read_only else 0o644 | (0o020 & ~umask)) | (0o111 if executable else 0))
 
 
 def _digest(digest: str) -> str:

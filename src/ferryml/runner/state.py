@@ -52,11 +52,14 @@ class State:
         """Changes the fields given and writes the file atomically."""
         for key, value in changes.items():
             setattr(self, key, value)
-        content = {key: value for key, value in self.__dict__.items() if key != "path"}
         partial = self.path + ".partial"
         with open(partial, "w", encoding="utf-8") as file:
-            json.dump(content, file)
+            json.dump(self.content(), file)
         os.replace(partial, self.path)
+
+    def content(self) -> dict[str, Any]:
+        """What is written down."""
+        return {key: value for key, value in self.__dict__.items() if key != "path"}
 
     def note(self, text: str) -> None:
         """Something to be said once on the job."""

@@ -1,0 +1,97 @@
+"""`stage`: brings everything into a pod's folder before the user's program starts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import threading
+
+from ferryml.runner.archive import unpack
+from ferryml.runner.door import GaveUp, Rejected, Stopped
+from ferryml.runner.pod import Pod
+from ferryml.runner.report import PodState, Reporter
+from ferryml.runner.shell import write_shell
+from ferryml.runner.stage import Escapes, stage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ferryml.runner.door import Door
+
+NO_SPACE = 28
+REPORT_PATIENCE_S = 60
+LAST_REPORT_S = 10
+_FROM_AN_EARLIER_LIFE = ("started", "exit", "usage", "collected", "run/why", "run/next")
+
+
+def bring(pod: Pod) -> int:
+    """Exit code of `stage`: 0 when the program may start, else the gateway and the pod's status have the reason."""
+    return Bringing(pod).run()
+
+
+class Bringing:
+    """One run of `stage`; starts from nothing, so that an interrupted one leaves no trace."""
+
+    def __init__(self, pod: Pod) -> None:
+        self._pod = pod
+        self._stop = threading.Event()
+        self._reporter = Reporter(pod.door(REPORT_PATIENCE_S, self._stop), pod.index)
+        self._state = PodState(pod.folder, self._reporter)
+
+    def run(self) -> int:
+        signal.signal(signal.SIGTERM, lambda *_: self._stop.set())
+        pod, failed = self._pod, ("", "")
+        for name in _FROM_AN_EARLIER_LIFE:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(pod.path(name))
+        for note in pod.plan["notes"]:
+            self._state.note(note)
+        self._state.save(phase="staging", message="bringing code and inputs")
+        door = pod.door(
+            pod.plan["stage_patience_s"], self._stop, lambda why: self._say(f"waiting for the gateway: {why}")
+        )
+        try:
+            stage(pod.plan, pod.folder, door, self._say)
+            self._environment(door)
+            write_shell(pod.plan, pod.folder, pod.index)
+        except Stopped:
+            failed = "Stopped", "stopped before the program started"
+        except GaveUp as error:
+            failed = "StagingFailed", str(error)
+            self._state.machine_fault = True
+        except (Rejected, Escapes, ValueError, KeyError) as error:
+            failed = "StagingFailed", f"{self._state.message}: {error}"
+        except OSError as error:
+            code = "DiskFull" if error.errno == NO_SPACE else "StagingFailed"
+            failed = code, f"{self._state.message}: {error}"
+        finally:
+            door.close()
+        return self._end(*failed)
+
+    def _end(self, code: str, message: str) -> int:
+        if not code:
+            self._state.save(message="starting the program")
+            return 0
+        self._pod.last_words(code, message)
+        self._state.save(phase="done", message=message, code="" if code == "Stopped" else code)
+        self._reporter.finish(LAST_REPORT_S)
+        return 1
+
+    def _say(self, message: str) -> None:
+        if message != self._state.message:
+            self._state.save(message=message)
+
+    def _environment(self, door: Door) -> None:
+        item, pod = self._pod.plan.get("environment"), self._pod
+        if not item:
+            return
+        self._say("fetching the environment")
+        archive = pod.path("environment.tar.gz")
+        door.download("/v1/blobs/" + item["digest"], archive, item["digest"])
+        self._say("unpacking the environment")
+        shutil.rmtree(pod.env_folder, ignore_errors=True)
+        os.makedirs(pod.env_folder)
+        with open(archive, "rb") as file:
+            unpack(file, pod.env_folder)
+        os.unlink(archive)

@@ -1,0 +1,20 @@
+"""The subcommands of the runner inside pods."""
+
+from __future__ import annotations
+
+from ferryml.runner.bring import bring
+from ferryml.runner.collect import collect
+from ferryml.runner.pod import Pod, options
+from ferryml.runner.ready import ready
+
+
+def main(argv: list[str]) -> int:
+    """`stage|collect --plan P --folder F`, `ready`; returns the exit code."""
+    if argv == ["ready"]:
+        return ready()
+    given = options(argv[1:])
+    if not given or argv[0] not in ("stage", "collect"):
+        print("usage: runner stage|collect --plan PLAN --folder FOLDER, or runner ready")
+        return 2
+    pod = Pod(given["--plan"], given["--folder"])
+    return bring(pod) if argv[0] == "stage" else collect(pod)
