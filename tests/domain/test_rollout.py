@@ -186,3 +186,22 @@ def test_what_serves_is_never_harmed_by_what_is_new(script: list[tuple], mirror:
             assert decision.weights == {OLD: 100}
         ended = status.state if status.state in TERMINAL else ""
     assert RolloutStatus.model_validate_json(status.model_dump_json()) == status
+
+
+def test_a_step_that_compares_waits_for_the_champions_requests_too():
+    play = Play(an_order(mirror_percent=0)).sees(state="stepping", weight=10)
+    play.sees(new=good(20), old=good(180), state="stepping", weight=50)
+    play.sees(new=good(60, p99=400), old=good(5), state="rolled_back", weight=0)
+
+
+def test_a_slow_one_is_never_let_through_for_want_of_comparison():
+    play = Play(an_order(mirror_percent=0)).sees(state="stepping", weight=10)
+    play.sees(new=good(60, p99=400), old=good(5), state="stepping", weight=10)
+    play.sees(new=good(80, p99=400), old=good(20), state="rolled_back", weight=0)
+
+
+def test_alone_at_the_end_it_is_held_against_the_champions_last_figures():
+    play = Play(an_order(mirror_percent=0)).sees(state="stepping", weight=10)
+    play.sees(new=good(20), old=good(180), state="stepping", weight=50)
+    play.sees(new=good(20), old=good(20), state="stepping", weight=100)
+    play.sees(new=good(20, p99=400), state="rolled_back", weight=0)

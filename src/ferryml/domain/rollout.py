@@ -118,7 +118,7 @@ def _progress(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen, now
     else:
         step = order.steps[status.step]
         need, have, timeout, on_timeout = step.min_requests, seen.candidate.requests, step.timeout_s, step.on_timeout
-        done = have >= need and elapsed >= step.min_duration_s
+        done = have >= need and elapsed >= step.min_duration_s and _comparable(order, status, seen)
     if done:
         return _step(order, status, seen, now, status.step + 1, f"{have} requests seen, {need} needed")
     if elapsed <= timeout or status.state == "holding":
@@ -137,8 +137,7 @@ def _violation(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen) ->
         return f"the new revision broke: {seen.broken}"
     if not seen.candidate_ready:
         return "the new revision is not ready any more"
-    new, old = seen.candidate, seen.champion
-    enough = min(order.min_sample, _asked(order, status) or order.min_sample)
+    new, enough = seen.candidate, _enough(order, status)
     errors, requests = new.errors + new.mirror_errors, new.requests + new.mirrored
     if order.max_error_rate is not None and requests and (errors >= MIN_ERRORS or requests >= enough):
         rate = errors / requests
@@ -146,11 +145,12 @@ def _violation(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen) ->
             return f"error rate {rate:.3f} is above max_error_rate {order.max_error_rate:g} ({errors} of {requests})"
     if order.max_p99_ms is not None and new.requests >= enough and (new.p99_ms or 0.0) > order.max_p99_ms:
         return f"p99 {new.p99_ms:.1f} ms is above max_p99_ms {order.max_p99_ms:g}"
-    if order.max_p99_ratio is not None and new.requests >= enough and old.requests >= enough:
-        ratio = (new.p99_ms or 0.0) / max(old.p99_ms or 0.0, 1e-3)
+    usual = _usual_p99(status, seen, enough)
+    if order.max_p99_ratio is not None and new.requests >= enough and usual is not None:
+        ratio = (new.p99_ms or 0.0) / max(usual, 1e-3)
         if ratio > order.max_p99_ratio:
             return (
-                f"p99 {new.p99_ms:.1f} ms is {ratio:.2f} times the champion's {old.p99_ms:.1f} ms, "
+                f"p99 {new.p99_ms:.1f} ms is {ratio:.2f} times the champion's {usual:.1f} ms, "
                 f"above max_p99_ratio {order.max_p99_ratio:g}"
             )
     if order.max_mismatch_rate is not None and new.mirrored >= enough:
@@ -158,6 +158,28 @@ def _violation(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen) ->
         if rate > order.max_mismatch_rate:
             return f"mismatch rate {rate:.3f} is above max_mismatch_rate {order.max_mismatch_rate:g}"
     return ""
+
+
+def _comparable(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen) -> bool:
+    """A step that compares is not over before the champion, too, has answered enough; at 100 % it answers nothing."""
+    if order.max_p99_ratio is None or status.percent >= 100 or not _asked(order, status):
+        return True
+    return seen.champion.requests >= _enough(order, status)
+
+
+def _usual_p99(status: RolloutStatus, seen: RolloutSeen, enough: int) -> float | None:
+    """The champion's p99 now, ms; where it answers too little any more, the last one that the evidence has."""
+    if seen.champion.requests >= enough:
+        return seen.champion.p99_ms
+    for entry in reversed(status.evidence):
+        figures = entry.figures.get("champion") or {}
+        if figures.get("requests", 0) >= enough and figures.get("p99_ms") is not None:
+            return float(figures["p99_ms"])
+    return None
+
+
+def _enough(order: RolloutOrder, status: RolloutStatus) -> int:
+    return min(order.min_sample, _asked(order, status) or order.min_sample)
 
 
 def _asked(order: RolloutOrder, status: RolloutStatus) -> int:
