@@ -83,6 +83,13 @@ def agent_chart(module: Any) -> Pages:
     return charts.chart("ferry-agent", module.AgentValues, sections)
 
 
+def server_chart(module: Any) -> Pages:
+    """deploy/helm/ferry-server/values*.{yaml,json}, likewise."""
+    known = importlib.import_module("ferryml.settings")
+    section = charts.section(known.ServerSettings, module.FIXED_SERVER_SETTINGS)
+    return charts.chart("ferry-server", module.ServerValues, {"server": section})
+
+
 PIECES: dict[str, Callable[[Any], Pages]] = {
     "ferryml.domain.error_catalogue": errors,
     "ferryml.settings": settings,
@@ -90,6 +97,7 @@ PIECES: dict[str, Callable[[Any], Pages]] = {
     "ferryml.cli.reference": cli,
     "ferryml.sdk.schemas": schemas,
     "ferryml.compile.install.values": agent_chart,
+    "ferryml.compile.install.server_values": server_chart,
 }
 
 

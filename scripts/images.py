@@ -122,7 +122,9 @@ def _buildah(*argv: str) -> str:
         [program, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
     if done.returncode:
-        raise BuildError(f"buildah {argv[0]} failed: {' / '.join((done.stderr or done.stdout).strip().splitlines()[-5:])}")
+        raise BuildError(
+            f"buildah {argv[0]} failed: {' / '.join((done.stderr or done.stdout).strip().splitlines()[-5:])}"
+        )
     return done.stdout
 
 
