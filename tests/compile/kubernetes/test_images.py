@@ -3,7 +3,6 @@ import pytest
 from ferryml.compile.environment import environment_order
 from ferryml.compile.kubernetes.images import has_registry, needs_preparation, pull_secrets, user_image
 from ferryml.domain.errors import Refused
-
 from pod_things import a_cluster
 
 
