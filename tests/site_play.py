@@ -37,6 +37,9 @@ class PlayMachine:
     killed: list[tuple[str, int]] = field(default_factory=list)
     cleaned: list[str] = field(default_factory=list)
 
+    def tend(self) -> None:
+        return
+
     def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
         self.environments[env.key] = EnvSeen(state="ready", python="/python", lock="a==1")
 

@@ -64,6 +64,7 @@ class JobOperator:
 
     def begin_turn(self) -> None:
         """Counts anew what lives here, so that a restart finds the same room as before it."""
+        self._backend.tend()
         here = set(self._backend.list())
         self._dead &= here
         states = {key: self._backend.observe(*key) for key in here - self._dead}

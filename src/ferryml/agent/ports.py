@@ -45,6 +45,9 @@ class Ledger(Protocol):
 class JobBackend(Protocol):
     """Runs attempts of jobs and makes their environments. Every order is idempotent; nothing here waits."""
 
+    def tend(self) -> None:
+        """Once a turn, before anything is looked at: what must be done without an order."""
+
     def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
         """Start making it in the background; no-op while making or ready. A failed one is tried again.
 
@@ -151,7 +154,7 @@ class LeaseBook(Protocol):
         """Raises Unavailable."""
 
     def write(self, holder: str, after: LeaseSeen) -> LeaseSeen:
-        """Renews or takes it; an empty holder gives it up. Raises Conflict when someone wrote since `after` was read."""
+        """Renews or takes it; an empty holder gives it up. Raises Conflict when someone wrote after `after`."""
 
 
 class Kube(Protocol):

@@ -70,6 +70,9 @@ class LocalJobs:
         self._here = set(self._look_around())
         self._empty_trash()
 
+    def tend(self) -> None:
+        """Runners tend to themselves."""
+
     def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
         self.environments.prepare(env, uid, grant)
 

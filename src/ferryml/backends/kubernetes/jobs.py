@@ -1,0 +1,228 @@
+"""Attempts of jobs as Jobs of a cluster: one Job each, never a second one of the same attempt, seen through caches."""
+
+from __future__ import annotations
+
+import builtins
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from ferryml.backends.kubernetes.gangs import Gangs
+from ferryml.backends.kubernetes.gateway_door import HttpGatewayDoor
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, SERVICES, VOLUME_CLAIMS
+from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta, name_of, namespace_of
+from ferryml.backends.kubernetes.ledger import Held
+from ferryml.backends.kubernetes.observe import View, job_seen
+from ferryml.backends.kubernetes.patience import Patience
+from ferryml.backends.kubernetes.preparations import Preparations
+from ferryml.backends.kubernetes.trouble import namespace_is_missing, over_quota
+from ferryml.backends.kubernetes.watched import Watched, word_of
+from ferryml.compile.kubernetes import labels as marks
+from ferryml.compile.kubernetes.cluster import Cluster
+from ferryml.compile.kubernetes.job import Attempt, make_attempt
+from ferryml.compile.kubernetes.names import attempt_name, uid_hash
+from ferryml.compile.kubernetes.pods import Owner
+from ferryml.domain.errors import Conflict, FerryError, Forbidden, NotFound, Refused, Unavailable
+from ferryml.domain.instance_types import choose, table
+from ferryml.domain.orders import EnvironmentOrder
+from ferryml.domain.seen import EnvSeen, JobSeen, Launch
+from ferryml.domain.statuses import Finding
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, int]
+
+
+class Explainer(Protocol):
+    """Says why an attempt waits or failed; never blocks, and remembers for itself."""
+
+    def findings(self, uid: str, attempt: int, view: View, seen: JobSeen) -> tuple[Finding, ...]: ...
+    def forget(self, uid: str) -> None: ...
+
+
+class NoExplainer:
+    """Says nothing."""
+
+    def findings(self, uid: str, attempt: int, view: View, seen: JobSeen) -> tuple[Finding, ...]:
+        return ()
+
+    def forget(self, uid: str) -> None:
+        return
+
+
+@dataclass
+class KubeJobs:
+    """The JobBackend of a cluster.
+
+    Args:
+        held: where a uid's MLJob is.
+        keep_finished_s: how long a finished Job and its pods stay once they are not needed any more.
+    """
+
+    kube: Kube
+    watched: Watched
+    door: HttpGatewayDoor
+    environments: Preparations
+    cluster: Cluster
+    held: Callable[[str], Held | None]
+    patience: Patience
+    gangs: Gangs
+    now: Callable[[], datetime]
+    keep_finished_s: float = 3600
+    explainer: Explainer = field(default_factory=NoExplainer)
+    _doomed: set[Key] = field(default_factory=set)
+    """Attempts that came to their end while pods of them are still there."""
+    _verdicts: dict[Key, JobSeen] = field(default_factory=dict)
+
+    def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
+        self.environments.prepare(env, uid, grant)
+
+    def environment(self, key: str) -> EnvSeen:
+        return self.environments.environment(key)
+
+    def tend(self) -> None:
+        """What must be done without anyone asking: ends what is lost in part, starts gangs."""
+        for uid, attempt in sorted(self._doomed):
+            self._end(uid, attempt)
+        self._doomed.clear()
+        self.gangs.tend()
+
+    def launch(self, launch: Launch) -> None:
+        """Raises Refused when the order cannot be carried out here, Unavailable when it can later."""
+        held = self.held(launch.uid)
+        if held is None:
+            raise Unavailable("Unavailable", f"{launch.uid} is not written down yet")
+        if held.trouble:
+            raise _missing(launch.order.namespace, held.trouble)
+        if self._job(launch.uid, launch.attempt) is not None:
+            return
+        for earlier in range(1, launch.attempt):
+            self._end(launch.uid, earlier)
+        made = make_attempt(self._attempt(launch, held), self.cluster)
+        try:
+            for body in made.objects:
+                answer = self.kube.apply(body)
+        except FerryError as error:
+            raise _not_made(error, launch.order.namespace) from error
+        self.watched.jobs.took(answer)
+
+    def observe(self, uid: str, attempt: int) -> JobSeen:
+        held = self.held(uid)
+        if held is not None and held.trouble:
+            return JobSeen(state="exited", code="NamespaceMissing", message=_missing("", held.trouble).message)
+        if (uid, attempt) in self._verdicts:
+            return self._verdicts[uid, attempt]
+        view = self._view(uid, attempt)
+        seen = job_seen(view, self.now())
+        judged = self.patience.judged(uid, attempt, view, seen)
+        if judged is not seen:
+            self._verdicts[uid, attempt] = judged
+        if view.pods and _is_over_in_part(judged):
+            self._doomed.add((uid, attempt))
+        found = self.explainer.findings(uid, attempt, view, judged)
+        return judged.model_copy(update={"findings": found}) if found else judged
+
+    def kill(self, uid: str, attempt: int, grace_s: float) -> None:
+        """Pods get their own grace; the Job stays till they are gone."""
+        job = self._job(uid, attempt)
+        if job is not None and "deletionTimestamp" not in meta(job):
+            self.kube.delete(JOBS, namespace_of(job), name_of(job), "Foreground", uid=str(meta(job).get("uid", "")))
+
+    def clean(self, uid: str) -> None:
+        for body in self.watched.jobs.select(uid_hash(uid)):
+            self._release(body)
+        for key in [key for key in self._verdicts if key[0] == uid]:
+            del self._verdicts[key]
+        self.patience.forget(uid)
+        self.explainer.forget(uid)
+
+    def list(self) -> builtins.list[Key]:
+        found = {
+            (annotations_of(body).get(marks.UID, ""), int(labels_of(body).get(marks.ATTEMPT) or 0))
+            for body in self.watched.jobs.all()
+            if labels_of(body).get(marks.KIND) == "job" and not _is_released(body)
+        }
+        return sorted(key for key in found if key[0] and key[1])
+
+    def _view(self, uid: str, attempt: int) -> View:
+        job = self._job(uid, attempt)
+        pods = self.watched.pods.select(word_of(uid, attempt))
+        known = job is not None or pods or self.held(uid) is not None
+        return View(
+            job=job, pods=pods, states=self.door.states(uid, attempt) if known else {},
+            nodes_away=self.watched.nodes_away(), waiting=self.gangs.waiting(job) if job is not None else "",
+        )  # fmt: skip
+
+    def _job(self, uid: str, attempt: int) -> Manifest | None:
+        found = self.watched.jobs.select(word_of(uid, attempt))
+        return next((job for job in found if name_of(job) == attempt_name(uid, attempt)), None)
+
+    def _attempt(self, launch: Launch, held: Held) -> Attempt:
+        order = launch.order
+        types, _ = table([*self.watched.types.all(), *self.watched.alias_types.all()])
+        return Attempt(
+            launch=launch, namespace=order.namespace, instance_type=choose(types, order.instance_type),
+            owner=Owner(held.kind.kind, held.name, held.object_uid),
+            environment=self.environments.archive(launch.env_key),
+            claims=tuple(self.kube.list(VOLUME_CLAIMS, order.namespace).items),
+        )  # fmt: skip
+
+    def _end(self, uid: str, attempt: int) -> None:
+        """Removes the Job; its pods go by themselves."""
+        job = self._job(uid, attempt)
+        if job is not None and "deletionTimestamp" not in meta(job):
+            self.kube.delete(JOBS, namespace_of(job), name_of(job), uid=str(meta(job).get("uid", "")))
+
+    def _release(self, job: Manifest) -> None:
+        """What nobody needs any more: finished Jobs stay a while for people to look at, the rest goes at once."""
+        namespace, name = namespace_of(job), name_of(job)
+        if _is_released(job):
+            return
+        if _is_finished(job) and self.keep_finished_s > 0:
+            change = {"spec": {"ttlSecondsAfterFinished": int(self.keep_finished_s)}}
+            try:
+                self.watched.jobs.took(self.kube.patch(JOBS, namespace, name, change))
+            except NotFound:
+                self.watched.jobs.dropped(namespace, name)
+        else:
+            self.kube.delete(JOBS, namespace, name, uid=str(meta(job).get("uid", "")))
+        self.kube.delete(CONFIG_MAPS, namespace, name)
+        if int((job.get("spec") or {}).get("completions") or 1) > 1:
+            self.kube.delete(SERVICES, namespace, name)
+
+
+def _is_over_in_part(seen: JobSeen) -> bool:
+    """The attempt as a whole is lost or has failed before its program began, and pods of it may go on for ever."""
+    return seen.state == "lost" or (seen.state == "exited" and bool(seen.code) and seen.exit_code is None)
+
+
+def _is_finished(job: Manifest) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in conditions)
+
+
+def _is_released(job: Manifest) -> bool:
+    return (job.get("spec") or {}).get("ttlSecondsAfterFinished") is not None or "deletionTimestamp" in meta(job)
+
+
+def _missing(namespace: str, why: str) -> Refused:
+    named = namespace or "NAME"
+    return Refused(
+        "NamespaceMissing", f"the compute's namespace cannot be used: {why}",
+        f"kubectl create namespace {named}, and give the agent its RoleBinding there.",
+    )  # fmt: skip
+
+
+def _not_made(error: FerryError, namespace: str) -> FerryError:
+    """In a job's words; what time may mend stays as it is."""
+    if namespace_is_missing(error):
+        return _missing(namespace, error.message)
+    if over_quota(error):
+        return Unavailable("QuotaExceeded", error.message, error.hint)
+    if isinstance(error, Conflict):
+        return Unavailable("Unavailable", error.message)
+    if isinstance(error, Forbidden):
+        return Refused("ClusterForbidden", error.message, error.hint, error.details)
+    return error

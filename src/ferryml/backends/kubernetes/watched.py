@@ -1,0 +1,106 @@
+"""What the agent keeps an eye on in its cluster, each kind in a cache: Jobs and pods of ours, nodes, instance types."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ferryml.backends.kubernetes.informer import Informer
+from ferryml.backends.kubernetes.kinds import ALIAS_INSTANCE_TYPES, INSTANCE_TYPES, JOBS, ML_JOBS, NODES, PODS, Kind
+from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta
+from ferryml.compile.kubernetes import labels as marks
+from ferryml.compile.kubernetes.names import uid_hash
+from ferryml.domain.errors import Unavailable
+
+LAST_SEEN = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+class Watched:
+    """Caches of one cluster. `start` lists everything; `heard` is called after each change.
+
+    Args:
+        namespaces: where work may be, the system namespace among them; empty: everywhere.
+        ml_job: told of each MLJob that changes and whether it is gone.
+    """
+
+    def __init__(
+        self, kube: Kube, namespaces: Sequence[str], heard: Callable[[], None], ml_job: Callable[[Manifest, bool], None]
+    ) -> None:
+        ours = marks.selector(marks.MANAGED)
+        wake: Callable[[Manifest, bool], None] = lambda body, gone: heard()  # noqa: E731  one shape for all
+
+        def told(body: Manifest, gone: bool) -> None:
+            ml_job(body, gone)
+            if gone:
+                heard()
+
+        def informer(kind: Kind, **more: Any) -> Informer:
+            return Informer(kube, kind, namespaces if kind.namespaced else (), **{"heard": wake, **more})
+
+        self.jobs = informer(JOBS, labels=ours, index=words_of, keep=slim_job)
+        self.pods = informer(PODS, labels=ours, index=words_of, keep=slim_pod)
+        self.nodes = informer(NODES, keep=slim_node)
+        self.types = informer(INSTANCE_TYPES)
+        self.alias_types = informer(ALIAS_INSTANCE_TYPES)
+        self.ml_jobs = informer(ML_JOBS, heard=told, keep=only_meta)
+        self._all = (self.jobs, self.pods, self.nodes, self.types, self.alias_types, self.ml_jobs)
+
+    def start(self, limit_s: float) -> None:
+        """Raises Unavailable when the cluster did not tell everything within `limit_s`."""
+        for informer in self._all:
+            informer.start()
+        until = time.monotonic() + limit_s
+        if not all(informer.wait(max(0.1, until - time.monotonic())) for informer in self._all):
+            self.stop()
+            raise Unavailable("ClusterUnreachable", f"the cluster did not list what is in it within {limit_s:g} s")
+
+    def stop(self) -> None:
+        for informer in self._all:
+            informer.stop()
+
+    def nodes_away(self) -> frozenset[str]:
+        """Nodes that do not answer."""
+        return frozenset(str(meta(node)["name"]) for node in self.nodes.all() if not _is_ready(node))
+
+
+def word_of(uid: str, attempt: int | str) -> str:
+    """Under which an attempt's objects are found in the caches."""
+    return f"{uid_hash(uid)}/{attempt}"
+
+
+def words_of(body: Manifest) -> Iterable[str]:
+    found = labels_of(body)
+    return (f"{found.get(marks.UID, '')}/{found.get(marks.ATTEMPT, '')}", found.get(marks.UID, ""))
+
+
+def slim_pod(body: Manifest) -> Manifest:
+    """Without its plan: a thousand pods in memory are small so."""
+    node = (body.get("spec") or {}).get("nodeName")
+    return {"metadata": _slim_meta(body), "spec": {"nodeName": node}, "status": body.get("status") or {}}
+
+
+def slim_job(body: Manifest) -> Manifest:
+    spec = {key: value for key, value in (body.get("spec") or {}).items() if key != "template"}
+    return {"metadata": _slim_meta(body), "spec": spec, "status": body.get("status") or {}}
+
+
+def slim_node(body: Manifest) -> Manifest:
+    """Without the images that lie on it."""
+    status = {key: value for key, value in (body.get("status") or {}).items() if key != "images"}
+    return {**body, "status": status}
+
+
+def only_meta(body: Manifest) -> Manifest:
+    return {"metadata": _slim_meta(body)}
+
+
+def _slim_meta(body: Manifest) -> Manifest:
+    kept = {key: value for key, value in meta(body).items() if key != "managedFields"}
+    notes = {key: value for key, value in annotations_of(body).items() if key != LAST_SEEN}
+    return {**kept, "annotations": notes} if notes else kept
+
+
+def _is_ready(node: Manifest) -> bool:
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
