@@ -34,15 +34,29 @@ def load_or_make(path: Path) -> Ed25519PrivateKey:
     Raises Refused(BadValue) when the file holds something else.
     """
     if not path.exists():
-        _write(path, Ed25519PrivateKey.generate())
+        _write(path, new_key())
     os.chmod(path, 0o600)
+    return from_pem(path.read_text(encoding="ascii", errors="replace"), str(path))
+
+
+def new_key() -> Ed25519PrivateKey:
+    """A key that nobody had before."""
+    return Ed25519PrivateKey.generate()
+
+
+def from_pem(text: str, where: str) -> Ed25519PrivateKey:
+    """Raises Refused(BadValue) when `where` holds something else."""
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        key = load_pem_private_key(text.encode(), password=None)
     except ValueError as error:
-        raise _not_a_key(path) from error
+        raise _not_a_key(where) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise _not_a_key(path)
+        raise _not_a_key(where)
     return key
+
+
+def to_pem(key: Ed25519PrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def public_text(key: Ed25519PrivateKey) -> str:
@@ -106,11 +120,11 @@ def _write(path: Path, key: Ed25519PrivateKey) -> None:
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        file.write(to_pem(key).encode())
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
 
 
-def _not_a_key(path: Path) -> Refused:
-    return Refused("BadValue", f"{path} is not an Ed25519 key", "Move it away and enrol the site anew.")
+def _not_a_key(where: str) -> Refused:
+    return Refused("BadValue", f"{where} is not an Ed25519 key", "Move it away and enrol the site anew.")

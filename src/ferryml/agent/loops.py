@@ -30,6 +30,8 @@ class Pace:
     busy_tick_s: float = 0.2
     serving_tick_s: float = 0.5
     idle_tick_s: float = 5
+    gather_s: float = 0
+    """Pause after a wake-up, so that news that come together are looked at together."""
 
 
 class Backoff:
@@ -152,7 +154,8 @@ class Loops:
             if turn.told:
                 self._news.set()
             pause = pace.busy_tick_s if turn.busy else pace.serving_tick_s if turn.serving else pace.idle_tick_s
-            self._wishes.wait(pause)
+            if self._wishes.wait(pause) and pace.gather_s:
+                self._stopping.wait(pace.gather_s)
 
     def _linked(self, step: Callable[[], None]) -> None:
         backoff = Backoff(self._pace.retry_min_s, self._pace.retry_max_s, self._dice)

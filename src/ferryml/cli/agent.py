@@ -66,12 +66,19 @@ def run(
         bool, typer.Option("--stop-work", help="When told to end, end jobs and deployments too; else they go on.")
     ] = False,
 ) -> None:  # fmt: skip
-    """Run the site until it is told to end; joins first when a token is given."""
+    """Run the site until it is told to end; joins first when a token is given.
+
+    With FERRY_SITE_BACKEND=kubernetes the site is the cluster that this runs in, or that KUBECONFIG names.
+    """
     log_to_stderr()
-    boot = program("ferryml.bootstrap.site")
-    from ferryml.settings import RouterSettings
+    from ferryml.settings import ClusterSettings, RouterSettings
 
     chosen, router = _settings(way, config), settings(RouterSettings, {}, config)
+    if chosen.backend == "kubernetes":
+        knobs = settings(ClusterSettings, {}, config)
+        program("ferryml.bootstrap.cluster").run(chosen, knobs, _text(token), ready=_cluster_ready)
+        return
+    boot = program("ferryml.bootstrap.site")
     if token:
         _keep(chosen.state_dir, way)
     boot.run(chosen, router, _text(token), stop_work=stop_work, ready=_ready)
@@ -79,6 +86,10 @@ def run(
 
 def _ready(site: Any) -> None:
     print(f"site works: router {site.router.url}", file=sys.stderr, flush=True)
+
+
+def _cluster_ready() -> None:
+    print("site works: a Kubernetes cluster", file=sys.stderr, flush=True)
 
 
 def _settings(way: Way, config: Path | None) -> Any:

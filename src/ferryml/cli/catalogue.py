@@ -29,6 +29,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("demo", "demo_command", _PROGRAMS, "Watch the closed loop on two sites of this machine."),
     Entry("server", "server", _PROGRAMS, "Run the control plane."),
     Entry("agent", "agent", _PROGRAMS, "Join this machine or cluster to a server as a site."),
+    Entry("gateway", "gateway", _PROGRAMS, "Run the door for bytes of a cluster."),
     Entry("admin", "admin", _PROGRAMS, "Back up and restore a server."),
     Entry("job", "jobs", _WORK, "Train, and look at what trains."),
     Entry("automation", "automations", _WORK, "Retrain, prove and roll out by itself."),

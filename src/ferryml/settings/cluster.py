@@ -77,6 +77,11 @@ class ClusterSettings(Settings):
     ] = 65532
 
     # Pace
+    image_patience_s: Annotated[
+        float,
+        Field(ge=0),
+        Knob("Time an image may fail to come, or a Secret be missing, before the job fails.", unit="s"),
+    ] = 120
     node_lost_s: Annotated[
         int, Field(ge=0), Knob("Time a node may be silent before its pods are given up.", unit="s")
     ] = 60

@@ -12,7 +12,7 @@ import httpx
 
 from ferryml.backends.kubernetes import kinds
 from ferryml.backends.kubernetes.access import Access, auth_of
-from ferryml.backends.kubernetes.kinds import TOKEN_REVIEWS, Kind
+from ferryml.backends.kubernetes.kinds import SERVICE_ACCOUNTS, TOKEN_REVIEWS, Kind
 from ferryml.backends.kubernetes.kube import (
     FIELD_MANAGER,
     Change,
@@ -95,7 +95,7 @@ class HttpKube:
             if not page["metadata"].get("continue"):
                 break
             params["continue"] = page["metadata"]["continue"]
-        for item in items:
+        for item in items if kind.kind else ():
             # lists leave out what all their items share
             item.setdefault("kind", kind.kind)
             item.setdefault("apiVersion", kind.api_version)
@@ -176,6 +176,15 @@ class HttpKube:
         user = status["user"]
         extra = {key: tuple(values) for key, values in (user.get("extra") or {}).items()}
         return Reviewed(str(user["username"]), audiences, extra)
+
+    def account_token(self, namespace: str, account: str, audience: str) -> str:
+        """A short-lived token of a service account: what kubelet does for pods, for programs outside."""
+        body = {
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "spec": {"audiences": [audience], "expirationSeconds": 3600},
+        }  # fmt: skip
+        path = SERVICE_ACCOUNTS.path(namespace, account, "token")
+        return str(self._json("POST", path, body)["status"]["token"])
 
     def version(self) -> str:
         return str(self._json("GET", "/version").get("gitVersion", "")).removeprefix("v")

@@ -1,0 +1,260 @@
+"""A site that is a cluster, plugged together: `ferry agent run` in a pod, or on a desk with a kubeconfig."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import random
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ferryml.agent.jobs import JobOperator, JobRules
+from ferryml.agent.leader import Leadership, Terms
+from ferryml.agent.link import HttpLink
+from ferryml.agent.loops import Backoff, Loops, Pace
+from ferryml.agent.no_serving import NoServing
+from ferryml.agent.operator import Hooks, Operator
+from ferryml.agent.sync import Sync
+from ferryml.backends.kubernetes.access import find_access
+from ferryml.backends.kubernetes.api import HttpKube
+from ferryml.backends.kubernetes.gangs import Gangs
+from ferryml.backends.kubernetes.gateway_door import HttpGatewayDoor
+from ferryml.backends.kubernetes.jobs import KubeJobs
+from ferryml.backends.kubernetes.lease import KubeLease
+from ferryml.backends.kubernetes.ledger import KubeLedger
+from ferryml.backends.kubernetes.patience import Patience
+from ferryml.backends.kubernetes.preparations import Preparations
+from ferryml.backends.kubernetes.watched import Watched
+from ferryml.bootstrap.cluster_inventory import Inventory
+from ferryml.bootstrap.cluster_member import ClusterMember, gateway_token, gateway_word, member
+from ferryml.bootstrap.dice import SystemDice
+from ferryml.bootstrap.health import HealthDoor
+from ferryml.compile.kubernetes.cluster import Cluster, cluster_of
+from ferryml.domain.errors import FerryError, Refused, Unavailable
+from ferryml.domain.lifecycle import Rules
+from ferryml.settings import ClusterSettings, SiteSettings
+
+log = logging.getLogger(__name__)
+
+HEALTH_PORT = 8470
+OLDEST = (1, 29)
+"""Native sidecars."""
+GATEWAY_PORT = 8443
+ADMIN_AUDIENCE = "ferry-gateway-admin"
+TOKEN_FILE = Path("/var/run/ferry/gateway-token")
+RUNNER = Path(__file__).parents[1] / "runner"
+SYNC_LIMIT_S = 120.0
+LOOK_S = 30.0
+"""How often the gateway's word is compared with what was read at the start."""
+UNLIMITED = 1_000_000
+PACE = Pace(busy_tick_s=2, serving_tick_s=2, idle_tick_s=15, gather_s=0.02)
+"""News wake the operator; the ticks are for what time alone changes."""
+
+
+class ClusterSite:
+    """What the leading agent runs, anew each time it comes to lead. `start` returns once everything was read."""
+
+    def __init__(
+        self, settings: SiteSettings, knobs: ClusterSettings, kube: HttpKube, joined: ClusterMember, dice: SystemDice
+    ) -> None:
+        system, namespaces = knobs.system_namespace, knobs.allowed_namespaces()
+        self.joined = joined
+        self._door = _door(knobs, kube, joined, self.wake)
+        cluster = _cluster(settings, knobs, joined, kube.version(), self._door.url)
+        self._ledger = KubeLedger(kube, system, namespaces, dice.now)
+        everywhere = tuple(dict.fromkeys((*namespaces, system))) if namespaces else ()
+        self._watched = Watched(kube, everywhere, self.wake, self._ledger.heard)
+        patience = Patience(knobs.image_patience_s, dice.now)
+        environments = Preparations(kube, self._watched, self._door, cluster, patience, dice.now, self.wake)
+        gangs = Gangs(kube, self._watched, cluster, dice.now)
+        jobs = KubeJobs(
+            kube, self._watched, self._door, environments, cluster, self._ledger.held, patience, gangs, dice.now,
+            settings.keep_finished_s,
+        )  # fmt: skip
+        operator = Operator(
+            self._ledger, JobOperator(jobs, self._door, _job_rules(settings)),
+            Hooks(NoServing(), lambda said: log.info("settings from the server: %s", sorted(said))),
+            dice.now, settings.report_interval_s,
+        )  # fmt: skip
+        link = HttpLink(joined.wire)
+        inventory = Inventory(settings, knobs, kube, self._watched, dice.now)
+        self.loops = Loops(
+            link, Sync(link, self._ledger, dice.now), operator, inventory.heartbeat, lambda answer: None,
+            _pace(settings), random.SystemRandom().random,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Raises Unavailable while the cluster does not tell what is in it."""
+        self._ledger.open()
+        self._watched.start(SYNC_LIMIT_S)
+        self._door.start()
+        self.loops.start()
+
+    def stop(self) -> None:
+        """Work goes on without us."""
+        self.loops.stop()
+        self._watched.stop()
+        self._door.close()
+        self._ledger.close()
+        self.joined.wire.close()
+
+    def wake(self) -> None:
+        """Something changed: look now."""
+        loops = getattr(self, "loops", None)
+        if loops is not None:
+            loops.wake()
+
+
+class Agent:
+    """One replica: waits for the lease, works while it holds it."""
+
+    def __init__(self, settings: SiteSettings, knobs: ClusterSettings, join_token: str, dice: SystemDice) -> None:
+        self._settings, self._knobs, self._join_token, self._dice = settings, knobs, join_token, dice
+        plain = HttpKube(find_access())
+        name = os.environ.get("POD_NAME") or f"{platform.node()}-{dice.id(6)}"
+        self._changed = threading.Event()
+        book = KubeLease(plain, knobs.system_namespace, knobs.lease_s, dice.now)
+        terms = Terms(knobs.lease_s, knobs.lease_s / 3, knobs.lease_s / 6)
+        self.leadership = Leadership(book, name, terms, self._changed.set, self._changed.set)
+        self._kube = plain.fenced(self.leadership.check)
+        self._site: ClusterSite | None = None
+        self._over = threading.Event()
+        self._trouble = "starting"
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Until `stop`."""
+        _check_version(self._kube.version())
+        self.leadership.start()
+        backoff = Backoff(self._settings.retry_min_s, self._settings.retry_max_s, random.SystemRandom().random)
+        try:
+            while not self._over.is_set():
+                self._changed.clear()
+                if not self.leadership.leads:
+                    self._end()
+                    self._changed.wait(LOOK_S)
+                    continue
+                try:
+                    self._work(ready)
+                    backoff.worked()
+                except Unavailable as error:
+                    self._say(f"{error.code}: {error.message}")
+                    self._changed.wait(backoff.failed())
+                except Refused as error:
+                    # people can mend it (a new join token), so it is tried again, but not soon
+                    self._say(f"{error.code}: {error.message} {error.hint}")
+                    self._changed.wait(self._settings.retry_max_s)
+        finally:
+            self._end()
+            self.leadership.stop()
+            self._kube.close()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._changed.set()
+
+    def ready(self) -> str:
+        """Why it is not ready; a replica that stands by is ready."""
+        if self._site is not None or (self.leadership.holder and not self.leadership.leads):
+            return ""
+        return self._trouble
+
+    def _work(self, ready: Callable[[], None]) -> None:
+        if self._site is None:
+            knobs = self._knobs
+            joined = member(self._kube, knobs.system_namespace, self._settings, self._join_token, self._dice)
+            site = ClusterSite(self._settings, knobs, self._kube, joined, self._dice)
+            try:
+                site.start()
+            except FerryError:
+                site.stop()
+                raise
+            self._site, self._trouble = site, ""
+            ready()
+        self._changed.wait(LOOK_S)
+        if (
+            self.leadership.leads
+            and gateway_word(self._kube, self._knobs.system_namespace) != self._site.joined.gateway
+        ):
+            log.info("the gateway has another word for itself; starting anew with it")
+            self._end()
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            log.warning("the site does not work yet: %s", trouble)
+        self._trouble = trouble
+
+    def _end(self) -> None:
+        if self._site is not None:
+            self._site.stop()
+            self._site = None
+
+
+def run(
+    settings: SiteSettings, knobs: ClusterSettings, join_token: str = "", ready: Callable[[], None] = lambda: None,
+    port: int = HEALTH_PORT,
+) -> None:  # fmt: skip
+    """`ferry agent run` for a cluster: until SIGTERM or SIGINT."""
+    agent = Agent(settings, knobs, join_token, SystemDice())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.stop())
+    health = HealthDoor("", port, lambda: "", agent.ready)
+    health.start()
+    try:
+        agent.run(ready)
+    finally:
+        health.stop()
+
+
+def _door(knobs: ClusterSettings, kube: HttpKube, joined: ClusterMember, heard: Callable[[], None]) -> HttpGatewayDoor:
+    url = knobs.gateway_url or joined.gateway.url
+    url = url or f"https://ferry-gateway.{knobs.system_namespace}.svc:{GATEWAY_PORT}"
+    token = gateway_token(
+        TOKEN_FILE.read_text, lambda: kube.account_token(knobs.system_namespace, "ferry-agent", ADMIN_AUDIENCE)
+    )
+    return HttpGatewayDoor(url, url, joined.gateway.authority, token, heard)
+
+
+def _cluster(settings: SiteSettings, knobs: ClusterSettings, joined: ClusterMember, version: str, url: str) -> Cluster:
+    return cluster_of(
+        settings.model_dump(), knobs.model_dump(), gateway_url=url, ca=joined.gateway.authority,
+        main_sh=(RUNNER / "main.sh").read_text(encoding="utf-8"), prepare_sh=_script("prepare.sh"),
+        kubernetes=_numbers(version),
+    )  # fmt: skip
+
+
+def _script(name: str) -> str:
+    path = RUNNER / name
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _check_version(version: str) -> None:
+    if _numbers(version) < OLDEST:
+        raise Refused(
+            "NotSupported", f"this cluster runs Kubernetes {version}; Ferry needs 1.29 or newer, for native sidecars",
+            "Upgrade the cluster.",
+        )  # fmt: skip
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    major, minor = ([*version.split("."), "0", "0"])[:2]
+    return int(major or 0), int("".join(filter(str.isdigit, minor)) or 0)
+
+
+def _pace(settings: SiteSettings) -> Pace:
+    return Pace(
+        poll_s=PACE.poll_s, retry_min_s=settings.retry_min_s, retry_max_s=settings.retry_max_s,
+        busy_tick_s=PACE.busy_tick_s, serving_tick_s=PACE.serving_tick_s, idle_tick_s=PACE.idle_tick_s,
+        gather_s=PACE.gather_s,
+    )  # fmt: skip
+
+
+def _job_rules(settings: SiteSettings) -> JobRules:
+    return JobRules(
+        lifecycle=Rules(upload_grace_s=settings.upload_grace_s),
+        max_parallel=settings.max_parallel_jobs or UNLIMITED,
+        cancel_grace_s=settings.cancel_grace_s,
+        keep_finished_s=settings.keep_finished_s,
+    )
