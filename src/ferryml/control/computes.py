@@ -115,15 +115,15 @@ def place_of(tx: Tx, workspace: str, wanted: str | None) -> Place:
     row = tx.get("compute", workspace, name) or tx.get("compute", workspace, resolve_compute(name, spec.aliases))
     if row is None:
         raise missing("compute", workspace, name)
-    return as_place(row.name, need(tx, "site", "", row.status["site"]))
+    return as_place(row, need(tx, "site", "", row.status["site"]))
 
 
-def as_place(compute: str, site: Row) -> Place:
-    """What placement needs to know of a compute's site."""
+def as_place(compute: Row, site: Row) -> Place:
+    """What placement needs to know of a compute and its site."""
     seen = site.status.get("last_seen")
     return Place(
-        compute=compute, site=site.name, zone=site.spec["zone"], backend=site.status.get("backend", "local"),
-        inventory=site.status.get("inventory", {}), online=site.phase == ONLINE,
+        compute=compute.name, site=site.name, zone=site.spec["zone"], backend=site.status.get("backend", "local"),
+        namespace=compute.spec.get("namespace") or "default", inventory=site.status.get("inventory", {}), online=site.phase == ONLINE,
         last_seen=datetime.fromisoformat(seen) if seen else None,
     )  # fmt: skip
 
@@ -132,7 +132,7 @@ def view(row: Row, site: Row | None) -> Json:
     """A compute as it is shown; Succeeded only once its site has joined."""
     if site is None:
         return shown(row, provisioning_state="Failed", provisioning_errors=[f"site {row.status['site']} is gone"])
-    place = as_place(row.name, site)
+    place = as_place(row, site)
     types = place.inventory.get("instance_types") or {}
     named = dict(types) if isinstance(types, Mapping) else {str(name): {} for name in types}
     ours = {"site": site.name, "zone": place.zone, "backend": place.backend, "site_state": site.phase}

@@ -51,7 +51,7 @@ def resolve(deps: Deps, workspace: str, job: CommandJob, name: str) -> Resolved:
     notes = check(ask, place)
     environment = environments.order(deps, workspace, cast(Any, job.environment))
     order = JobOrder(
-        workspace=workspace, name=name, compute=place.compute, command=job.command,
+        workspace=workspace, name=name, compute=place.compute, namespace=place.namespace, command=job.command,
         code=_code_tree(code), environment=environment, environment_variables=dict(job.environment_variables),
         inputs={key: _input(job.inputs[key], inputs.get(key)) for key in job.inputs if _given(job.inputs[key])},
         outputs=outputs, timeout_s=job.limits.timeout, instance_type=job.resources.instance_type or "",

@@ -23,6 +23,8 @@ class Place:
     site: str
     zone: str
     backend: str = "local"
+    namespace: str = "default"
+    """Of the compute, on a cluster."""
     inventory: Mapping[str, Any] = field(default_factory=dict)
     online: bool = True
     last_seen: datetime | None = None
