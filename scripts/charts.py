@@ -1,4 +1,4 @@
-"""values.yaml and values.schema.json of the charts, from the models of their values and from the settings themselves."""
+"""values.yaml and values.schema.json of the charts, from the models of their values and from the settings."""
 
 import json
 from collections.abc import Iterator, Mapping

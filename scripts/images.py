@@ -5,6 +5,7 @@ pip's own configuration (index, certificate) is lent to the build as secrets: no
 """
 
 import argparse
+import fcntl
 import hashlib
 import os
 import shutil
@@ -46,19 +47,34 @@ def digest(name: str, base: str = "") -> str:
     return known.hexdigest()[:20]
 
 
-def build(name: str, tag: str = "latest") -> Path:
-    """The image as a tar, built unless its content is unchanged. Raises `BuildError`."""
-    base = _buildah("inspect", "--type", "image", "--format", "{{.FromImageID}}", BASE).strip()
-    archive = FOLDER / f"ferry-{name}-{tag}-{digest(name, base)}.tar"
-    if not archive.exists():
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        _build(name, tag)
-        draft = archive.with_suffix(f".{os.getpid()}.part")
-        draft.unlink(missing_ok=True)
-        _buildah("push", "--quiet", reference(name, tag), f"docker-archive:{draft}:{reference(name, tag)}")
-        draft.rename(archive)
-        _forget(name, tag)
-    return archive
+def build(name: str, tag: str = "latest", base: Path | None = None) -> Path:
+    """The image as a tar, built unless its content is unchanged. Raises `BuildError`.
+
+    Args:
+        base: a docker-archive that stands in for the base image; None: it is pulled when it is not here.
+    """
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        archive = FOLDER / f"ferry-{name}-{tag}-{digest(name, _base(base))}.tar"
+        if not archive.exists():
+            _build(name, tag)
+            draft = archive.with_suffix(".part")
+            draft.unlink(missing_ok=True)
+            _buildah("push", "--quiet", reference(name, tag), f"docker-archive:{draft}:{reference(name, tag)}")
+            draft.rename(archive)
+            _forget(name, tag)
+        return archive
+
+
+def _base(archive: Path | None) -> str:
+    """The identifier of the base image, which is in buildah's storage afterwards."""
+    stamp = FOLDER / "base"
+    wanted = f"{archive.resolve()} {archive.stat().st_mtime_ns}" if archive else BASE
+    if not stamp.exists() or stamp.read_text() != wanted:
+        _buildah("pull", "--quiet", f"docker-archive:{archive}" if archive else BASE)
+        stamp.write_text(wanted)
+    return _buildah("inspect", "--type", "image", "--format", "{{.FromImageID}}", BASE).strip()
 
 
 def _build(name: str, tag: str) -> None:
@@ -119,7 +135,12 @@ def _buildah(*argv: str) -> str:
     if program is None:
         raise BuildError("buildah is not installed")
     done = subprocess.run(
-        [program, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        ["nice", program, "--root", str(FOLDER / "storage"), "--runroot", str(FOLDER / "storage-run"), *argv],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
     )
     if done.returncode:
         raise BuildError(
@@ -134,10 +155,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("verb", choices=["build", "digest"])
     parser.add_argument("names", nargs="*", choices=[*INPUTS, []], metavar="|".join(INPUTS))
     parser.add_argument("--tag", default="latest")
+    parser.add_argument("--base", type=Path, help="docker-archive that stands in for the base image")
     asked = parser.parse_args(argv)
     try:
         for name in asked.names or INPUTS:
-            print(build(name, asked.tag) if asked.verb == "build" else digest(name))
+            print(build(name, asked.tag, asked.base) if asked.verb == "build" else digest(name))
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1

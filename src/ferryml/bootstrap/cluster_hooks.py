@@ -19,7 +19,6 @@ from ferryml.backends.kubernetes.kinds import (
     CONFIG_MAPS,
     CRDS,
     DEPLOYMENTS,
-    INSTANCE_TYPES,
     JOBS,
     ML_JOBS,
     NETWORK_POLICIES,
@@ -29,6 +28,7 @@ from ferryml.backends.kubernetes.kinds import (
 )
 from ferryml.backends.kubernetes.kube import Kube, Manifest, name_of, namespace_of
 from ferryml.compile.install.kit import AGENT
+from ferryml.compile.install.removal import OUR_DEFINITIONS
 from ferryml.compile.kubernetes import labels
 from ferryml.compile.kubernetes.crds import definitions
 from ferryml.domain.errors import FerryError, Forbidden, NotFound
@@ -39,7 +39,6 @@ PAUSE_S = 0.5
 WORKLOADS = (ML_JOBS, JOBS, SERVICES, CONFIG_MAPS, NETWORK_POLICIES)
 FOREIGN = (f"{ALIAS_INSTANCE_TYPES.plural}.{ALIAS_INSTANCE_TYPES.group}",)
 """Definitions that may belong to somebody else: made when absent, never changed, never removed."""
-OURS = tuple(f"{kind.plural}.{kind.group}" for kind in (ML_JOBS, INSTANCE_TYPES))
 Say = Callable[[str], None]
 
 
@@ -80,7 +79,7 @@ class Removal:
                 self._say(f"removed {kind.kind} {namespace_of(body)}/{name_of(body)}")
         self._gone(lambda: self._all(PODS))
         if purge:
-            for name in OURS:
+            for name in OUR_DEFINITIONS:
                 self._kube.delete(CRDS, "", name)
                 self._say(f"removed the definition {name}")
 
@@ -131,7 +130,7 @@ def main(argv: Sequence[str], kube: Kube | None = None) -> int:
     kube = kube or HttpKube(find_access())
     try:
         if asked.verb == "definitions":
-            define(kube, definitions(), _say)
+            define(kube, definitions().values(), _say)
         else:
             Removal(kube, asked.system, [n for n in asked.namespaces.split(",") if n], _say).run(asked.purge)
     except FerryError as error:

@@ -70,6 +70,11 @@ def _yaml(value: Any) -> str:
     return text.getvalue().removesuffix("...\n")
 
 
+def yaml_documents(values: Sequence[Any]) -> str:
+    """Several documents, as `kubectl apply -f -` reads them."""
+    return "".join(f"---\n{_yaml(value)}" for value in values)
+
+
 def _tsv(value: Any) -> list[str]:
     rows = value if isinstance(value, list) else [value]
     return [_tsv_row(row) for row in rows]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ferryml.cli import kit, named
+from ferryml.cli import kit, named, site_manifests
 from ferryml.cli.kit import Shared, new_app
 
 app = new_app("Sites: clusters and machines that have joined.")
@@ -31,6 +31,7 @@ def token(shared: Shared, name: kit.Name) -> Any:
     return shared.client.sites.token(name)
 
 
+site_manifests.add(app)
 named.add_show(app, "site", "sites", ("name", "zone", "state", "backend", "version", "last_seen"))
 named.add_update(app, "site", "sites")
 named.add_delete(app, "site", "sites")

@@ -10,6 +10,7 @@ from typing import Any
 from ferryml.control.context import SYSTEM, Caller, Deps, Turn, allow, changed, turn
 from ferryml.control.ports import Json, Row, Tx
 from ferryml.control.rows import need, shown
+from ferryml.control.site_commands import commands
 from ferryml.control.workspaces import public_url
 from ferryml.domain.errors import Conflict, Refused, Unauthenticated
 from ferryml.domain.link import PROTOCOL, Enrol, Enrolled, Heartbeat, HeartbeatAnswer
@@ -34,7 +35,7 @@ def create(deps: Deps, caller: Caller, name: str, zone: str = "", settings: Mapp
             Row(kind="site", name=name, spec=spec, status={JOIN: join}, phase=PENDING, created_by=caller.name)
         )
         now.record(caller, "", "site.create", f"site:{name}", {"zone": spec["zone"]})
-        return {"site": view(row), "join_token": token, "command": _command(deps, token)}
+        return {"site": view(row), "join_token": token, **_commands(deps, name, token)}
 
 
 def new_join_token(deps: Deps, caller: Caller, name: str) -> Json:
@@ -49,7 +50,7 @@ def new_join_token(deps: Deps, caller: Caller, name: str) -> Json:
         return now.tx.update(row.model_copy(update={"status": {**row.status, JOIN: fresh}}))
 
     row = changed(deps, work)
-    return {"site": view(row), "join_token": token, "command": _command(deps, token)}
+    return {"site": view(row), "join_token": token, **_commands(deps, name, token)}
 
 
 def enrol(deps: Deps, asked: Enrol) -> Enrolled:
@@ -210,5 +211,5 @@ def _no_join() -> Unauthenticated:
     )
 
 
-def _command(deps: Deps, token: str) -> str:
-    return f"ferry agent run --url {public_url(deps)} --join-token {token}"
+def _commands(deps: Deps, name: str, token: str) -> dict[str, str]:
+    return commands(public_url(deps), name, token, deps.settings.agent_chart)

@@ -68,6 +68,10 @@ class ServerSettings(Settings):
         ),
     ] = 1
 
+    agent_chart: Annotated[
+        str, Knob("Where people find the chart ferry-agent: a folder, an archive's address, or oci://...")
+    ] = "deploy/helm/ferry-agent"
+
     # Tokens and the link
     token_ttl_s: Annotated[int, Field(ge=60), Knob("Life of a person's token when none is asked for.", unit="s")] = (
         30 * DAY

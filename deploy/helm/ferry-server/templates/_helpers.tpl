@@ -26,7 +26,7 @@ artifacts_url database_url mlflow_database_url
 {{- define "ferry.secretValues" -}}
 {{- $said := dict }}
 {{- range $name := splitList " " (include "ferry.secretSettings" .) }}
-{{- with get $.Values.server $name }}{{- $_ := set $said (printf "FERRY_SERVER_%s" (upper $name)) . }}{{ end }}
+{{- with get $.Values.server $name }}{{- $_ := set $said (printf "FERRY_SERVER_%s" (upper $name)) (b64enc .) }}{{ end }}
 {{- end }}
 {{- toYaml $said }}
 {{- end }}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 
@@ -27,12 +28,12 @@ SETTINGS_SUM = "ferryml.dev/settings"
 
 def kept(values: AgentValues, namespace: str) -> list[Manifest]:
     """The objects that programs write later, empty, and what they are told in files."""
-    token = {"stringData": {"token": values.join_token}} if values.join_token else {}
+    token: dict[str, dict[str, str]] = {"data": {"token": _base64(values.join_token)}} if values.join_token else {}
     made = [
-        obj("v1", "Secret", JOIN, namespace, type="Opaque", **token),
+        obj("v1", "Secret", JOIN, namespace, type="Opaque") | token,
         obj("v1", "Secret", AGENT_KEY, namespace, type="Opaque"),
         obj("v1", "Secret", GATEWAY_KEY, namespace, type="Opaque"),
-        obj("v1", "Secret", SETTINGS, namespace, type="Opaque", stringData=_secret(values)),
+        obj("v1", "Secret", SETTINGS, namespace, type="Opaque", data=_secret(values)),
         *(obj("v1", "ConfigMap", name, namespace) for name in (SITE, CURSOR, GATEWAY)),
         obj("coordination.k8s.io/v1", "Lease", AGENT, namespace),
     ]
@@ -75,7 +76,11 @@ def text(value: Scalar) -> str:
 
 def _secret(values: AgentValues) -> dict[str, str]:
     said = {name: text(values.site.get(name, "")) for name in SECRET_SITE_SETTINGS}
-    return {f"FERRY_SITE_{name.upper()}": value for name, value in said.items() if value}
+    return {f"FERRY_SITE_{name.upper()}": _base64(value) for name, value in said.items() if value}
+
+
+def _base64(plain: str) -> str:
+    return base64.b64encode(plain.encode()).decode()
 
 
 def _fixed(values: AgentValues, namespace: str, version: str) -> dict[str, Scalar]:

@@ -6,12 +6,12 @@ from ferryml.compile.install.access import access, accounts
 from ferryml.compile.install.config import kept
 from ferryml.compile.install.kit import Manifest
 from ferryml.compile.install.policies import policies
-from ferryml.compile.install.programs import programs
+from ferryml.compile.install.programs import programs, store
 from ferryml.compile.install.values import AgentValues
 
 
 def agent(values: AgentValues, namespace: str, version: str) -> list[Manifest]:
-    """The objects that the chart ferry-agent makes, hooks apart."""
+    """The objects that the chart ferry-agent makes, hooks and the store's claim apart."""
     return [
         *accounts(namespace),
         *kept(values, namespace),
@@ -21,6 +21,6 @@ def agent(values: AgentValues, namespace: str, version: str) -> list[Manifest]:
     ]
 
 
-def namespace_of(name: str) -> Manifest:
-    """The system namespace itself; Helm makes it by --create-namespace."""
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+def lasting(values: AgentValues, namespace: str) -> list[Manifest]:
+    """What stays when the programs go: the namespace, which Helm makes, and the site store's claim, which it keeps."""
+    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, *store(values, namespace)]

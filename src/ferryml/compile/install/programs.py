@@ -34,10 +34,17 @@ def programs(values: AgentValues, namespace: str, version: str) -> list[Manifest
     made = [_deployment(AGENT, values, namespace, version), _deployment(GATEWAY, values, namespace, version)]
     ports = [{"name": "https", "port": GATEWAY_PORT, "targetPort": "https"}]
     selector = {"app.kubernetes.io/name": GATEWAY}
-    made.append(obj("v1", "Service", GATEWAY, namespace, spec={"selector": selector, "ports": ports}))
-    if values.gateway.store.kind == "claim":
-        made.append(_claim(values, namespace))
-    return made
+    return [*made, obj("v1", "Service", GATEWAY, namespace, spec={"selector": selector, "ports": ports})]
+
+
+def store(values: AgentValues, namespace: str) -> list[Manifest]:
+    """The claim of the site store, which outlives an installation."""
+    asked = values.gateway.store
+    if asked.kind != "claim":
+        return []
+    named = {"storageClassName": asked.storage_class} if asked.storage_class else {}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": asked.size}}, **named}
+    return [obj("v1", "PersistentVolumeClaim", STORE, namespace, spec=spec)]
 
 
 def _deployment(name: str, values: AgentValues, namespace: str, version: str) -> Manifest:
@@ -102,14 +109,6 @@ def _gateway(values: AgentValues) -> tuple[dict[str, Any], list[Manifest]]:
         "volumeMounts": [{"name": "store", "mountPath": STATE_FOLDER}],
     }
     return container, [{"name": "store", **place}]
-
-
-def _claim(values: AgentValues, namespace: str) -> Manifest:
-    """Of the site store. Charts keep it at uninstall; plain manifests name it apart."""
-    store = values.gateway.store
-    named = {"storageClassName": store.storage_class} if store.storage_class else {}
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": store.size}}, **named}
-    return obj("v1", "PersistentVolumeClaim", STORE, namespace, spec=spec)
 
 
 def _probes(scheme: str, port: str, ready: str) -> dict[str, Manifest]:

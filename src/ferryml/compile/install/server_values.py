@@ -60,7 +60,8 @@ class State(Part):
     """Database, artifacts and keys, where those are files. With PostgreSQL and an object store, only a spool."""
 
     kind: Literal["claim", "existing", "ephemeral"] = "claim"
-    """claim: a volume is asked for, and stays when the chart is uninstalled; existing: the one named below; ephemeral: lost with the pod."""
+    """claim: a volume is asked for, and stays when the chart is uninstalled; existing: the one named below;
+    ephemeral: lost with the pod."""
     size: Quantity = "50Gi"
     storage_class: str = ""
     """Empty: the cluster's default."""
@@ -72,11 +73,11 @@ class ServerValues(Part):
     """All choices; the defaults are one server on SQLite, with everything on one volume."""
 
     server: Mapping[str, Scalar] = {}
-    """Settings of the section `server` by their names in docs/settings.md; what may hold a password goes into a Secret."""
+    """Settings of the section `server` by their names in docs/settings.md; passwords in them go into a Secret."""
     settings_secret: str = ""
-    """A Secret of your own whose keys are environment variables, e.g. FERRY_SERVER_DATABASE_URL, AWS_SECRET_ACCESS_KEY."""
+    """A Secret of your own whose keys are variables, e.g. FERRY_SERVER_DATABASE_URL, AWS_SECRET_ACCESS_KEY."""
     replicas: Annotated[int, Field(ge=1, le=20)] = 1
-    """Above 1: PostgreSQL (database_url, mlflow_database_url), an object store (artifacts_url) and keySecret are needed."""
+    """Above 1: PostgreSQL (database_url, mlflow_database_url), an object store (artifacts_url), keySecret."""
     key_secret: str = ""
     """A Secret whose key server.json holds the key that signs and seals; empty: made on the volume."""
     image: Image = Image()

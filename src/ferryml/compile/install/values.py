@@ -1,4 +1,4 @@
-"""What may be chosen when Ferry is installed into a cluster: the values of the chart ferry-agent, and of plain manifests."""
+"""What may be chosen when Ferry is installed into a cluster: values of the chart ferry-agent and of plain manifests."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FIXED_SITE_SETTINGS = (
     "backend", "ca_bundle", "gateway_host", "gateway_port", "router_host", "router_port", "state_dir",
 )  # fmt: skip
 FIXED_CLUSTER_SETTINGS = (
-    "gateway_host", "gateway_port", "image_aliases_json", "image_pull_policy", "namespaces", "package_ca", "runner_image",
-    "state_dir", "system_namespace", "workload_node_selector_json", "workload_tolerations_json",
+    "gateway_host", "gateway_port", "image_aliases_json", "image_pull_policy", "namespaces", "package_ca",
+    "runner_image", "state_dir", "system_namespace", "workload_node_selector_json", "workload_tolerations_json",
 )  # fmt: skip
 """Settings that follow from other values, or from what a pod is."""
 
@@ -90,7 +90,8 @@ class SiteStore(Part):
     """Where the gateway keeps code, models, environments, and what is on its way to the server."""
 
     kind: Literal["claim", "existing", "ephemeral"] = "claim"
-    """claim: a volume is asked for, and stays when Ferry is uninstalled; existing: the one named below; ephemeral: lost with the pod."""
+    """claim: a volume is asked for, and stays when Ferry is uninstalled; existing: the one named below;
+    ephemeral: lost with the pod."""
     size: Quantity = "50Gi"
     storage_class: str = ""
     """Empty: the cluster's default."""

@@ -1,0 +1,62 @@
+"""Who may do what: small, by name, and only where it was given."""
+
+import pytest
+
+from ferryml.compile.install.access import access, accounts, rule, work_namespaces
+from ferryml.compile.install.values import AgentValues
+
+VALUES = AgentValues(namespaces=("team-a", "team-b"))
+
+
+def named(kind, values=VALUES):
+    return [body for body in access(values, "sys") if body["kind"] == kind]
+
+
+def test_each_program_reads_exactly_its_own_secrets():
+    for role in named("Role"):
+        rules = [one for one in role["rules"] if "secrets" in one["resources"]]
+        names = {name for one in rules for name in one["resourceNames"]}
+        assert names == {
+            "ferry-agent": {"ferry-agent-key", "ferry-join"}, "ferry-gateway": {"ferry-gateway-key"},
+        }[role["metadata"]["name"]]  # fmt: skip
+    for role in named("ClusterRole"):
+        assert not any({"secrets", "*"} & {*one["resources"], *one["verbs"]} for one in role["rules"])
+
+
+def test_secrets_of_datastores_are_the_gateways_alone():
+    values = AgentValues.model_validate({"gateway": {"secrets": ["nfs"]}})
+    readers = [role for role in named("Role", values) if "'nfs'" in str(role)]
+    assert [role["metadata"]["name"] for role in readers] == ["ferry-gateway"]
+
+
+def test_one_binding_for_each_namespace():
+    bound = {body["metadata"]["namespace"] for body in named("RoleBinding") if body["roleRef"]["name"] == "sys-work"}
+    assert bound == {"sys", "team-a", "team-b"} == set(work_namespaces(VALUES, "sys"))
+    wide = {body["roleRef"]["name"] for body in named("ClusterRoleBinding")}
+    assert wide == {"sys-cluster", "sys-gateway"}
+
+
+def test_the_whole_cluster_only_when_asked_for():
+    values = AgentValues(cluster_wide=True)
+    assert {body["roleRef"]["name"] for body in named("ClusterRoleBinding", values)} >= {"sys-work"}
+    assert not [body for body in named("RoleBinding", values) if body["roleRef"]["kind"] == "ClusterRole"]
+    assert "namespaces" in str(named("ClusterRole", values)[0])
+    assert "namespaces" not in str(named("ClusterRole")[0])
+
+
+def test_nothing_cluster_wide_can_be_written():
+    cluster = named("ClusterRole")[0]
+    assert {verb for one in cluster["rules"] for verb in one["verbs"]} <= {"get", "list", "watch"}
+
+
+@pytest.mark.parametrize("account", ["ferry-agent", "ferry-gateway", "ferry-preparation"])
+def test_three_accounts_of_which_one_may_nothing(account):
+    made = {body["metadata"]["name"]: body for body in accounts("sys")}[account]
+    subjects = [s["name"] for body in access(VALUES, "sys") for s in body.get("subjects", ())]
+    assert (account in subjects) == (account != "ferry-preparation")
+    assert made.get("automountServiceAccountToken", True) == (account != "ferry-preparation")
+
+
+def test_a_rule_may_name_objects():
+    assert rule("", ("secrets",), ("get",), ("a",))["resourceNames"] == ["a"]
+    assert "resourceNames" not in rule("", ("pods",), ("get",))

@@ -1,0 +1,29 @@
+"""Who may call whom in the system namespace."""
+
+from ferryml.compile.install.policies import policies
+from ferryml.compile.install.values import AgentValues
+
+
+def made():
+    return {body["metadata"]["name"]: body["spec"] for body in policies(AgentValues(), "s")}
+
+
+def test_nobody_calls_the_agent():
+    assert made()["ferry-agent"]["policyTypes"] == ["Ingress"]
+    assert "ingress" not in made()["ferry-agent"]
+
+
+def test_only_pods_of_ferrys_making_call_the_gateway():
+    (rule,) = made()["ferry-gateway"]["ingress"]
+    assert all("podSelector" in caller for caller in rule["from"])
+    assert rule["ports"] == [{"port": 8443, "protocol": "TCP"}]
+
+
+def test_preparations_reach_the_gateway_and_names_only():
+    spec = made()["ferry-preparation"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert {port["port"] for rule in spec["egress"] for port in rule["ports"]} == {8443, 53}
+
+
+def test_switched_off():
+    assert policies(AgentValues(network_policy=False), "s") == []

@@ -1,0 +1,211 @@
+"""The chart ferry-agent and the plain manifests are one installation; both charts say no before anything is made."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from ferryml.compile.install import manifests
+from ferryml.compile.install.removal import removal
+from ferryml.compile.install.values import SECRET_SITE_SETTINGS, AgentValues
+from ferryml.settings import ClusterSettings, ServerSettings, SiteSettings, load
+
+CHARTS = Path(__file__).parents[2] / "deploy" / "helm"
+VERSION = next(
+    line.split(": ")[1].strip('"')
+    for line in (CHARTS / "ferry-agent/Chart.yaml").read_text().splitlines()
+    if line.startswith("appVersion")
+)
+SITE = {"name": "onprem", "server_url": "https://ferry.example"}
+SERVER = {"tls": {"secret": "tls"}}
+CHOICES = {
+    "the least": {},
+    "a proxy, authorities, secrets": {
+        "site": {**SITE, "proxy": "http://user:p,w@proxy:3128", "max_log_bytes": 1073741824, "accept_zone_bound": True},
+        "cluster": {"conda_channel": "https://conda.example", "node_lost_s": 30, "stage_cpu": "200m"},
+        "ca": {"pem": "one\ntwo\n", "packages": True}, "joinToken": "join_onprem_x",
+        "gateway": {"secrets": ["nfs-password", "s3"], "store": {"kind": "ephemeral"}},
+    },
+    "other places": {
+        "namespaces": ["team-a", "ferry-system", "team-b"],
+        "images": {"registry": "registry.example/x/", "tag": "1.2", "pullPolicy": "Always", "pullSecrets": ["pull"]},
+        "nodeSelector": {"pool": "system"}, "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "priorityClass": "system-cluster-critical", "userId": 0, "networkPolicy": False,
+        "workloads": {
+            "nodeSelector": {"pool": "ml"},
+            "tolerations": [{"key": "spot", "operator": "Exists", "effect": "NoSchedule"}],
+            "imageAliases": {"a:1": "registry.example/a:1", "b<&>": "c"},
+        },
+        "ca": {"configMap": "company-ca", "key": "bundle.crt"},
+        "gateway": {"store": {"kind": "existing", "claim": "mine"}}, "agent": {"replicas": 2},
+    },
+    "the whole cluster, and nothing kept": {
+        "clusterWide": True, "cluster": {"create_namespaces": True}, "purge": True,
+        "gateway": {"store": {"size": "5Gi", "storageClass": "fast"}},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def helm(component):
+    program = component("helm")["helm"]
+
+    def run(*args, values=None):
+        done = subprocess.run(
+            [program, *args], input=json.dumps(values or {}), capture_output=True, text=True, timeout=60, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+@pytest.fixture
+def template(helm):
+    def run(chart, values, namespace="ferry-system"):
+        args = ("template", "ferry", str(CHARTS / chart), "--kube-version", "1.29.0", "--namespace", namespace)
+        status, out, err = helm(*args, "--values", "-", values=values)
+        assert status == 0, err
+        return [document for document in YAML(typ="safe", pure=True).load_all(out) if document]
+
+    return run
+
+
+@pytest.fixture
+def refusal(helm):
+    def run(chart, values):
+        status, _, err = helm(
+            "template", "ferry", str(CHARTS / chart), "--kube-version", "1.29.0", "-f", "-", values=values
+        )
+        assert status != 0
+        return err
+
+    return run
+
+
+def by_name(documents):
+    return {(d["kind"], d["metadata"].get("namespace", ""), d["metadata"]["name"]): d for d in documents}
+
+
+def without_helm(document):
+    """As a plain manifest says it: hooks and keeping are Helm's own words."""
+    made = json.loads(json.dumps(document))
+    notes = made["metadata"].get("annotations", {})
+    for name in [name for name in notes if name.startswith("helm.sh/")]:
+        del notes[name]
+    if not notes:
+        made["metadata"].pop("annotations", None)
+    return made
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("namespace", ["ferry-system", "elsewhere"])
+def test_the_chart_and_the_plain_manifests_are_the_same(template, choice, namespace):
+    values = {"site": SITE, **CHOICES[choice]}
+    charted = by_name(map(without_helm, template("ferry-agent", values, namespace)))
+    chosen = AgentValues.model_validate(values)
+    plain = [
+        *manifests.agent(chosen, namespace, VERSION),
+        *manifests.lasting(chosen, namespace)[1:],
+        *removal(chosen, namespace, VERSION),
+    ]
+    definitions = {key for key in charted if key[2].endswith("-definitions")}
+    assert set(charted) - definitions == set(by_name(plain))
+    for key, body in by_name(plain).items():
+        assert charted[key] == body, key
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_programs_can_read_the_settings_they_are_given(template, choice):
+    documents = template("ferry-agent", {"site": SITE, **CHOICES[choice]})
+    for body in documents:
+        if body["kind"] == "Deployment":
+            said = body["spec"]["template"]["spec"]["containers"][0]["env"]
+            environ = {entry["name"]: entry.get("value", "") for entry in said}
+            assert load(SiteSettings, environ).name == "onprem"
+            assert load(ClusterSettings, environ).system_namespace == "ferry-system"
+
+
+def test_uninstalling_keeps_the_volume_unless_told_otherwise(template):
+    for purge in (False, True):
+        claim = by_name(template("ferry-agent", {"site": SITE, "purge": purge}))[
+            "PersistentVolumeClaim", "ferry-system", "ferry-store"
+        ]
+        kept = claim["metadata"].get("annotations", {}).get("helm.sh/resource-policy")
+        assert kept == (None if purge else "keep")
+
+
+def test_what_may_hold_a_password_is_in_no_specification(template):
+    hidden = {name for name, knob in SiteSettings.knobs().items() if knob.secret}
+    assert hidden == set(SECRET_SITE_SETTINGS)
+    values = {"site": {**SITE, **dict.fromkeys(hidden, "http://u:hush@h")}, "joinToken": "join_onprem_hush"}
+    for body in template("ferry-agent", values):
+        assert "hush" not in json.dumps(body), body["metadata"]["name"]
+    hidden = {name for name, knob in ServerSettings.knobs().items() if knob.secret}
+    for body in template("ferry-server", {**SERVER, "server": dict.fromkeys(hidden, "postgresql://u:hush@h")}):
+        assert "hush" not in json.dumps(body), body["metadata"]["name"]
+
+
+@pytest.mark.parametrize("chart", ["ferry-agent", "ferry-server"])
+def test_helm_finds_nothing_wrong(helm, chart):
+    status, out, err = helm("lint", "--strict", str(CHARTS / chart))
+    assert status == 0, out + err
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"site": {"name": "a"}}, "site.server_url is needed"),
+        ({"site": {"server_url": "https://x"}}, "site.name is needed"),
+        ({"site": {**SITE, "prxy": "x"}}, "prxy"),
+        ({"site": SITE, "namespaces": []}, "clusterWide"),
+        ({"site": SITE, "namespaces": ["Not_A_Name"]}, "namespaces"),
+        ({"site": SITE, "gateway": {"store": {"kind": "existing"}}}, "gateway.store.claim"),
+        ({"site": SITE, "cluster": {"gang": "maybe"}}, "gang"),
+        ({"site": SITE, "agnt": {}}, "agnt"),
+    ],
+)
+def test_the_agents_chart_says_what_is_missing(refusal, values, words):
+    assert words in refusal("ferry-agent", values)
+
+
+MANY = {
+    **SERVER, "replicas": 3, "keySecret": "key", "state": {"kind": "ephemeral"},
+    "server": {
+        "database_url": "postgresql://db/ferry", "mlflow_database_url": "postgresql://db/mlflow",
+        "artifacts_url": "s3://bucket/ferry",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, "in the clear"),
+        ({**MANY, "keySecret": ""}, "keySecret"),
+        ({**MANY, "state": {"kind": "claim"}}, "state.kind=ephemeral"),
+        ({**MANY, "server": {**MANY["server"], "database_url": "sqlite:///x"}}, "need PostgreSQL"),
+        ({**MANY, "server": {**MANY["server"], "mlflow_database_url": ""}}, "for MLflow too"),
+        ({**MANY, "server": {**MANY["server"], "artifacts_url": "file:///x"}}, "object store"),
+        ({**SERVER, "server": {"port": 1}}, "port"),
+        ({"ingress": {"enabled": True}}, "ingress.host"),
+    ],
+)
+def test_the_servers_chart_refuses_what_cannot_work(refusal, values, words):
+    assert words in refusal("ferry-server", values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [SERVER, MANY, {"allowInsecure": True}, {"ingress": {"enabled": True, "host": "ferry.example", "tlsSecret": "t"}}],
+)
+def test_a_server_can_read_the_settings_it_is_given(template, values):
+    found = by_name(template("ferry-server", values))
+    secret = found["Secret", "ferry-system", "ferry-server-settings"]["data"]
+    container = found["Deployment", "ferry-system", "ferry-server"]["spec"]["template"]["spec"]["containers"][0]
+    environ = {entry["name"]: entry["value"] for entry in container["env"]} | dict.fromkeys(secret, "s3://x")
+    environ |= {key: "postgresql://x" for key in secret if "DATABASE" in key}
+    settings = load(ServerSettings, environ)
+    assert settings.replicas == values.get("replicas", 1)
+    assert settings.public_url.startswith("http")
