@@ -53,7 +53,7 @@ def environment(values: AgentValues, namespace: str, version: str) -> list[Manif
     plain = {f"FERRY_SITE_{k.upper()}": v for k, v in values.site.items() if k not in SECRET_SITE_SETTINGS}
     plain |= {f"FERRY_CLUSTER_{k.upper()}": v for k, v in values.cluster.items()}
     plain |= _fixed(values, namespace, version)
-    named = [{"name": name, "value": text(plain[name])} for name in sorted(plain)]
+    named: list[Manifest] = [{"name": name, "value": text(plain[name])} for name in sorted(plain)]
     for field, path in (("POD_NAME", "metadata.name"), ("POD_NAMESPACE", "metadata.namespace")):
         named.append({"name": field, "valueFrom": {"fieldRef": {"fieldPath": path}}})
     return named
