@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ferryml.domain.explain import (
     admission,
@@ -42,15 +42,21 @@ def explain(facts: Facts) -> tuple[Finding, ...]:
     """What is known of the cause, the most certain first; empty when nothing keeps it."""
     said = clues(facts)
     leads = [lead for rule in RULES for lead in rule(facts, said)]
-    specific = {lead.family for lead in leads if not lead.last}
-    kept = [lead for lead in leads if not (lead.last and lead.family in specific)]
-    kept.sort(key=lambda lead: -lead.sure)
-    return tuple(_distinct(kept))[:MOST]
+    leads.sort(key=lambda lead: (bool(lead.last), -lead.sure))
+    kept = sorted(_distinct(leads), key=lambda lead: -lead.sure)
+    return tuple(lead.finding for lead in kept[:MOST])
 
 
-def _distinct(leads: Iterable[Lead]) -> Iterable[Finding]:
-    seen: set[str] = set()
+def _distinct(leads: Iterable[Lead]) -> Iterator[Lead]:
+    """Without what a surer rule has said of the same text, and without what is said only when nothing else is."""
+    checks: set[str] = set()
+    families: set[str] = set()
+    texts: set[str] = set()
     for lead in leads:
-        if lead.finding.check not in seen:
-            seen.add(lead.finding.check)
-            yield lead.finding
+        known = lead.finding.check in checks or lead.text in texts
+        if known or (lead.last and lead.family in families) or (lead.last == "all" and checks):
+            continue
+        checks.add(lead.finding.check)
+        families.add(lead.family)
+        texts |= {lead.text} - {""}
+        yield lead

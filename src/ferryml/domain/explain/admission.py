@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ferryml.domain.explain.clues import Clue, Kind
 from ferryml.domain.explain.facts import Facts, name_of
@@ -35,7 +36,7 @@ def quota(facts: Facts, said: Sequence[Clue]) -> Iterator[Lead]:
     if never:
         cause = f"quota {match['quota']} can never hold it: {'; '.join(words)}"
     fix = "Choose a smaller instance type" if never else "It starts when other work in the namespace ends"
-    yield lead(
+    made = lead(
         "quota.exceeded",
         "OutOfQuota",
         cause,
@@ -44,6 +45,7 @@ def quota(facts: Facts, said: Sequence[Clue]) -> Iterator[Lead]:
         99,
         "failed" if never else "warning",
     )
+    yield replace(made, text=made.finding.evidence)
 
 
 def quota_near(facts: Facts, said: Sequence[Clue]) -> Iterator[Lead]:
@@ -239,16 +241,16 @@ RULES: tuple[Look, ...] = (
         "the cluster refuses {where} as invalid: {why}",
         "Correct the instance type or the job's field that it names.",
         90,
-        last=True,
+        last="family",
     ),
     Rule(
         "admission.other",
         "AdmissionDenied",
         ("refusal", "event"),
-        r"^(?:Forbidden|FailedCreate|Invalid): (?P<why>.*)",
+        r"^(?:Forbidden|FailedCreate|Invalid): (?:Error creating: )?(?:[\w.]+ \"[^\"]*\" is forbidden: )?(?P<why>.*)",
         "the cluster refuses to make the pod: {why}",
         "Ask IT about the cluster's admission rules.",
         60,
-        last=True,
+        last="family",
     ),
 )

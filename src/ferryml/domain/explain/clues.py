@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from ferryml.domain.explain.facts import Facts, Object, about, name_of, statuses, words_of
+from ferryml.domain.explain.facts import Facts, Object, about, condition, name_of, statuses, words_of
 
 Kind = Literal[
     "waiting",
@@ -25,6 +27,11 @@ Kind = Literal[
 ]
 OURS = ("stage", "collect")
 """Ferry's own containers in a user's pod."""
+STARTING = frozenset(
+    {"Failed", "BackOff", "Pulling", "ErrImagePull", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox",
+     "FailedToRetrieveImagePullSecret", "Unhealthy", "FailedBinding", "NotTriggerScaleUp", "TriggeredScaleUp"}
+)  # fmt: skip
+"""Reasons of events that mean nothing once the pod has started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +46,11 @@ class Clue:
     image: str = ""
     exit_code: int | None = None
 
-    def quoted(self) -> str:
-        """As evidence."""
+    def quoted(self, found: re.Match[str] | None = None) -> str:
+        """As evidence; of a log only the line where a pattern was found."""
         said = f"{self.reason}: {self.text}" if self.reason and self.text else self.reason or self.text
+        if self.kind == "log" and found is not None:
+            said = found.string[found.string.rfind("\n", 0, found.start()) + 1 :].split("\n", 1)[0].removeprefix(": ")
         return f"{self.where}: {_short(said)}" if self.where else _short(said)
 
 
@@ -74,20 +83,27 @@ def _of_pod(pod: Object) -> Iterator[Clue]:
 def _of_container(where: str, container: str, status: Object) -> Iterator[Clue]:
     image = str(status.get("image") or "")
     for state in (status.get("state") or {}, status.get("lastState") or {}):
-        for kind in ("waiting", "terminated"):
-            if found := state.get(kind):
-                code = found.get("exitCode")
-                if kind == "terminated" and code == 0:
-                    continue
-                yield Clue(
-                    "waiting" if kind == "waiting" else "terminated",
-                    str(found.get("reason") or ""),
-                    str(found.get("message") or ""),
-                    where,
-                    container,
-                    image,
-                    code,
-                )
+        if waiting := state.get("waiting"):
+            reason, text = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
+            yield Clue("waiting", reason, text, where, container, image)
+        ended = state.get("terminated") or {}
+        if ended.get("exitCode"):
+            reason, text = str(ended.get("reason") or ""), str(ended.get("message") or "")
+            yield Clue("terminated", reason, text, where, container, image, ended["exitCode"])
+            if container in OURS:
+                yield from _last_words(where, container, text)
+
+
+def _last_words(where: str, container: str, text: str) -> Iterator[Clue]:
+    """Our own containers leave `{code, message}` as their termination message."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        said = None
+    if isinstance(said, dict):
+        yield Clue("runner", str(said.get("code") or ""), str(said.get("message") or ""), where, container)
+    else:
+        yield Clue("runner", "StagingFailed" if container == "stage" else "UploadFailed", text, where, container)
 
 
 def _of_job(facts: Facts) -> Iterator[Clue]:
@@ -113,12 +129,27 @@ def _of_claims(facts: Facts) -> Iterator[Clue]:
 def _of_events(facts: Facts) -> Iterator[Clue]:
     images = {str(each.get("name")): str(each.get("image")) for pod in facts.pods for each in _containers(pod)}
     for event in facts.events:
-        thing = about(event)
+        thing, reason = about(event), str(event.get("reason") or "")
+        if _is_old(facts, thing, reason):
+            continue
         container = str(thing.get("fieldPath") or "").partition("{")[2].rstrip("}")
         where = f"event of {str(thing.get('kind') or 'thing').lower()} {thing.get('name') or ''}".strip()
-        yield Clue(
-            "event", str(event.get("reason") or ""), words_of(event), where, container, images.get(container, "")
-        )
+        yield Clue("event", reason, words_of(event), where, container, images.get(container, ""))
+
+
+def _is_old(facts: Facts, thing: Object, reason: str) -> bool:
+    """What an event tells is over: the pod was made anew under its name, has a node by now, or has started."""
+    for pod in facts.pods:
+        if thing.get("kind") != "Pod" or thing.get("name") != name_of(pod):
+            continue
+        uid, status = (pod.get("metadata") or {}).get("uid"), pod.get("status") or {}
+        if uid and thing.get("uid") and uid != thing["uid"]:
+            return True
+        if reason == "FailedScheduling":
+            # the condition says the same, and as of now
+            return bool(condition(pod, "PodScheduled"))
+        return reason in STARTING and status.get("phase") != "Pending"
+    return False
 
 
 def _containers(pod: Object) -> tuple[Object, ...]:

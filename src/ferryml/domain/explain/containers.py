@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ferryml.domain.explain.clues import Clue, Kind
 from ferryml.domain.explain.facts import Facts
@@ -37,15 +38,16 @@ def killed(facts: Facts, said: Sequence[Clue]) -> Iterator[Lead]:
     """Killed, and the kubelet does not say that it was for memory."""
     if facts.exit_code != 137 or any(clue.reason == "OOMKilled" for clue in said):
         return
-    yield lead(
+    found = lead(
         "program.killed",
         "UserCodeFailed",
         "the program was killed (SIGKILL) by something other than the pod's memory limit",
         "exit code 137 without OOMKilled",
-        "A child process may have been killed for memory; else see the node's events, or a proxy without 127.0.0.1 "
-        "in no_proxy.",
+        "A child process may have been killed for memory; else see the node's events, or a proxy without 127.0.0.1 in "
+        "no_proxy.",
         60,
     )
+    yield replace(found, last="all")
 
 
 def program(facts: Facts, said: Sequence[Clue]) -> Iterator[Lead]:
@@ -53,18 +55,15 @@ def program(facts: Facts, said: Sequence[Clue]) -> Iterator[Lead]:
     if facts.exit_code in (None, 0):
         return
     line = facts.error_lines[0] if facts.error_lines else f"exit code {facts.exit_code}"
-    yield Lead(
-        lead(
-            "program.failed",
-            "UserCodeFailed",
-            f"the program failed: {line}",
-            f"exit code {facts.exit_code}",
-            "Mend the program; the whole log is in user_logs/std_log.txt.",
-            50,
-        ).finding,
+    found = lead(
+        "program.failed",
+        "UserCodeFailed",
+        f"the program failed: {line}",
+        f"exit code {facts.exit_code}",
+        "Mend the program; the whole log is in user_logs/std_log.txt.",
         50,
-        last=True,
     )
+    yield replace(found, last="all")
 
 
 RULES: tuple[Look, ...] = (
@@ -151,7 +150,7 @@ RULES: tuple[Look, ...] = (
         "start.root",
         "AdmissionDenied",
         _START,
-        r"container has runAsNonRoot and (?P<why>.*)",
+        r"container has runAsNonRoot and (?P<why>[^(]*)",
         "the container must not run as root: {why}",
         "Give the image a numeric USER other than 0, or IT lowers the namespace's Pod Security level.",
         98,
@@ -193,6 +192,15 @@ RULES: tuple[Look, ...] = (
         95,
     ),
     Rule(
+        "start.memory",
+        "PodOutOfMemory",
+        _START,
+        r"container init was OOM-killed|memory limit too low|minimum memory limit allowed",
+        "the memory limit of {type} is too low to start a container at all",
+        "Choose an instance type with more memory.",
+        97,
+    ),
+    Rule(
         "start.sandbox",
         "MachineFailed",
         ("event",),
@@ -200,7 +208,7 @@ RULES: tuple[Look, ...] = (
         "the node cannot make the pod's sandbox: {why}",
         "IT looks at containerd on the node.",
         80,
-        last=True,
+        last="family",
     ),
     Rule(
         "start.hook",
@@ -220,7 +228,7 @@ RULES: tuple[Look, ...] = (
         "the container {container} cannot start: {why}",
         "Correct image or command.",
         70,
-        last=True,
+        last="family",
     ),
     Rule(
         "helper.failing",

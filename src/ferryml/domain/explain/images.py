@@ -10,7 +10,10 @@ from ferryml.domain.explain.facts import Facts
 from ferryml.domain.explain.kit import Lead, Look, Rule, lead
 
 _OF: tuple[Kind, ...] = ("waiting", "event")
-_PULL = r"(?:ErrImagePull|ImagePullBackOff|RegistryUnavailable|Failed|InspectFailed|SignatureValidationFailed): .*"
+_PULL = (
+    r"(?:ErrImagePull|ImagePullBackOff|RegistryUnavailable|InspectFailed|SignatureValidationFailed|"
+    r"Failed(?=: Failed to pull image)): .*"
+)
 _LONG_S = 60.0
 
 
@@ -82,7 +85,7 @@ RULES: tuple[Look, ...] = (
         "image.plain-http",
         "TlsFailed",
         _OF,
-        _pull(r"server gave HTTP response to HTTPS client"),
+        _pull(r"server gave HTTP response to HTTPS client|first record does not look like a TLS handshake"),
         "the registry of {image} speaks plain HTTP and the node insists on HTTPS",
         "IT gives the registry a certificate, or allows it in the nodes' containerd certs.d.",
         98,
@@ -100,7 +103,7 @@ RULES: tuple[Look, ...] = (
         "image.dns",
         "DnsFailed",
         _OF,
-        _pull(r"lookup (?P<host>\S+?)(?: on \S+)?: (?:no such host|server misbehaving|i/o timeout)"),
+        _pull(r"lookup (?P<host>\S+?)(?: on \S+)?: [^\n]*?(?:no such host|server misbehaving|i/o timeout)"),
         "the node cannot find the address of the registry {host}",
         "Check the registry's name in the image; IT checks the nodes' DNS, or names a mirror (image_registry).",
         98,
@@ -122,7 +125,7 @@ RULES: tuple[Look, ...] = (
             r"i/o timeout|connection refused|no route to host|network is unreachable|connection reset|"
             r"context deadline exceeded|TLS handshake timeout|dial tcp[^\n]*|\bEOF\b|50[0234] "
         ),
-        "the node cannot reach the registry of {image}",
+        "the node cannot get {image} from its registry: the registry does not answer, or fails",
         "IT lets the nodes reach it, or names a mirror within the site (image_registry, image_aliases_json).",
         95,
     ),
@@ -171,7 +174,7 @@ RULES: tuple[Look, ...] = (
         "{image} cannot be pulled: {why}",
         "Check the image's name, its registry, and the way there from the nodes.",
         80,
-        last=True,
+        last="family",
     ),
     slow,
 )

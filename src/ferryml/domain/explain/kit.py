@@ -13,18 +13,21 @@ from ferryml.domain.explain.facts import Facts
 from ferryml.domain.statuses import Finding
 
 Level = Literal["warning", "failed"]
+Last = Literal["", "family", "all"]
 
 
 @dataclass(frozen=True, slots=True)
 class Lead:
     """A finding and how sure it is: 100 is what a program of Kubernetes wrote down, 50 a guess from a log line.
 
-    `last`: said only when no other rule of its family (the word before the dot) found anything.
+    `last`: said only when no other rule of its family (the word before the dot) found anything, or nothing at all did.
+    `text`: recognised from one text; of several rules that recognise the same text the surest speaks.
     """
 
     finding: Finding
     sure: int
-    last: bool = False
+    last: Last = ""
+    text: str = ""
 
     @property
     def family(self) -> str:
@@ -51,7 +54,7 @@ class Rule:
     sure: int = 90
     level: Level = "failed"
     container: Literal["any", "ours", "users"] = "any"
-    last: bool = False
+    last: Last = ""
 
     def __call__(self, facts: Facts, said: Sequence[Clue]) -> Iterator[Lead]:
         """At most one lead: the first text that matches is the surest."""
@@ -84,11 +87,11 @@ class Rule:
             code=self.code,
             level=self.level,
             cause=_one_line(self.cause.format_map(words)),
-            evidence=clue.quoted(),
+            evidence=clue.quoted(found),
             fix=self.fix.format_map(words),
             check=self.name,
         )
-        return Lead(finding, self.sure, self.last)
+        return Lead(finding, self.sure, self.last, finding.evidence)
 
 
 class Words(dict[str, str]):

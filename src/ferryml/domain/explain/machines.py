@@ -145,7 +145,7 @@ RULES: tuple[Look, ...] = (
         "the pod was put out: {why}",
         _AGAIN,
         90,
-        last=True,
+        last="family",
     ),
     silent_node,
 )

@@ -71,7 +71,7 @@ RULES: tuple[Look, ...] = (
         "the proxy cannot be used: {why}",
         "IT checks the proxy's address in the site's settings, and that the agent may reach it.",
         95,
-        last=True,
+        last="family",
     ),
     Rule(
         "tls.expired",
@@ -99,7 +99,7 @@ RULES: tuple[Look, ...] = (
         "the certificate that answers is signed by an authority that the site does not know",
         "IT gives the site its CA bundle (with the proxy's authority where TLS is inspected).",
         96,
-        last=True,
+        last="family",
     ),
     Rule(
         "dns.server",
@@ -147,6 +147,6 @@ RULES: tuple[Look, ...] = (
         "IT allows outbound HTTPS to it; what runs on the site goes on.",
         85,
         level="warning",
-        last=True,
+        last="family",
     ),
 )

@@ -131,7 +131,7 @@ RULES: tuple[Look, ...] = (
         "the environment could not be made: {why}",
         "See system_logs/environment.log of the job.",
         80,
-        last=True,
+        last="family",
     ),
     Rule(
         "staging.disk",
@@ -195,6 +195,6 @@ RULES: tuple[Look, ...] = (
         "code, inputs or environment could not be brought: {why}",
         "The message names what; see `ferry site doctor`.",
         85,
-        last=True,
+        last="family",
     ),
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ferryml.domain.explain.clues import Clue
 from ferryml.domain.explain.facts import Facts, Object, condition, name_of
-from ferryml.domain.explain.kit import Lead, Look, Rule, first, lead
+from ferryml.domain.explain.kit import Lead, Level, Look, Rule, first, lead
 from ferryml.domain.explain.places import (
     DISK,
     NodeView,
@@ -41,10 +41,16 @@ class Case:
     of: int
     words: str
 
-    @property
-    def sure(self) -> int:
-        """What excludes more nodes stands first; what was written by the scheduler is never a guess."""
-        return 90 + min(9, 9 * self.count // max(1, self.of))
+    def rank(self, order: int) -> int:
+        """The scheduler asks its filters in turn and counts a node under the first that says no: nodes that came
+        further are nearer to taking the pod, so what they lack stands first (order 8), a wrong label last (order 0).
+        """
+        return 90 + (8 if self.count == self.of else order)
+
+    def lead(self, name: str, cause: str, fix: str, order: int, level: Level = "failed") -> Lead:
+        """One reason in words."""
+        check = f"unschedulable.{name}"
+        return lead(check, "PodUnschedulable", cause, self.clue.quoted(), fix, self.rank(order), level)
 
     @property
     def share(self) -> str:
@@ -77,15 +83,14 @@ def too_big(facts: Facts, said: Sequence[Clue]) -> Iterator[Lead]:
     for resource, wanted in (requests(waits[0]) if waits else {}).items():
         most = largest(every, resource)
         if resource in ("cpu", "memory", DISK) and wanted > most > 0:
-            asked, has = resource_words(resource, wanted), resource_words(resource, most)
+            asked, has = _say(resource, wanted), _say(resource, most)
             yield lead(
                 "type.fits-no-node",
                 "InvalidInstanceType",
-                f"no node can ever hold it: a pod asks for {asked} of {_WHAT[resource]}, and the largest node has "
-                f"{has}",
+                f"no node can ever hold it: a pod asks for {asked}, and the largest node has {has}",
                 f"instance type {facts.instance_type or 'defaultinstancetype'}; {len(every)} nodes",
                 "Choose a smaller instance type (`ferry instance-type list`), or add a larger node.",
-                99,
+                100,
             )
             return
 
@@ -116,170 +121,138 @@ def _lead_of(case: Case) -> Lead | None:
         return _tainted(case)
     if "affinity/selector" in words:
         return _unselected(case)
-    for pattern, name, cause, fix in _PLAIN:
-        if re.search(pattern, words):
-            return lead(
-                f"unschedulable.{name}", "PodUnschedulable", f"{case.share} {cause}", case.clue.quoted(), fix, case.sure
-            )
-    return lead(
-        "unschedulable.other",
-        "PodUnschedulable",
-        f"{case.share} cannot take the pod: {words}",
-        case.clue.quoted(),
-        "Ask IT what this reason of the scheduler means in this cluster.",
-        case.sure - 5,
-    )
+    for each in PLAIN:
+        if re.search(each.says, words):
+            return case.lead(each.name, f"{case.share} {each.cause}", each.fix, each.order)
+    fix = "Ask IT what this reason of the scheduler means in this cluster."
+    return case.lead("other", f"{case.share} cannot take the pod: {words}", fix, 3)
 
 
-_PLAIN = (
-    (r"were unschedulable", "cordoned", "are closed to new pods (cordoned)", "IT opens them: kubectl uncordon NODE."),
-    (
-        r"Too many pods",
-        "pods",
-        "hold as many pods as they may",
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A reason of the scheduler that needs no figures. `order`: see `Case.rank`."""
+
+    says: str
+    name: str
+    order: int
+    cause: str
+    fix: str
+
+
+PLAIN = (
+    Plain(
+        r"were unschedulable", "cordoned", 2, "are closed to new pods (cordoned)", "IT opens them: kubectl uncordon NODE."
+    ),
+    Plain(
+        r"Too many pods", "pods", 8, "hold as many pods as they may",
         "It starts when others end; IT can raise maxPods of the nodes or add nodes.",
     ),
-    (
-        r"didn't match pod affinity",
-        "pod-affinity",
-        "have none of the pods that this one must stand beside",
+    Plain(
+        r"didn't match pod affinity", "pod-affinity", 8, "have none of the pods that this one must stand beside",
         "Correct the affinity of the instance type.",
     ),
-    (
-        r"anti-affinity",
-        "anti-affinity",
-        "hold a pod that this one must not stand beside",
+    Plain(
+        r"anti-affinity", "anti-affinity", 8, "hold a pod that this one must not stand beside",
         "It starts when that pod ends; else correct the anti-affinity of the instance type.",
     ),
-    (
-        r"topology spread",
-        "spread",
-        "would break the topology spread of the pods",
+    Plain(
+        r"topology spread", "spread", 8, "would break the topology spread of the pods",
         "Correct topologySpreadConstraints, or add nodes in the other zones.",
     ),
-    (r"free ports", "port", "have the pod's host port in use already", "Leave hostPort out, or add nodes."),
-    (
-        r"volume node affinity conflict",
-        "volume-zone",
-        "are in another zone than the pod's volume",
+    Plain(
+        r"free ports", "port", 7, "have the pod's host port in use already", "Leave hostPort out, or add nodes."
+    ),
+    Plain(
+        r"volume node affinity conflict", "volume-zone", 8, "are in another zone than the pod's volume",
         "Use a node of the volume's zone, or a storage class with volumeBindingMode WaitForFirstConsumer.",
     ),
-    (r"max(?:imum)? volume count", "volume-count", "have as many volumes as they may", "Add nodes."),
-    (
-        r"(?:unbound immediate PersistentVolumeClaims|find available persistent volumes)",
-        "claim",
-        "cannot take the pod before its volume claim is bound",
-        "See the claim: kubectl get pvc -n NAMESPACE.",
+    Plain(r"max(?:imum)? volume count", "volume-count", 8, "have as many volumes as they may", "Add nodes."),
+    Plain(
+        r"(?:unbound immediate PersistentVolumeClaims|find available persistent volumes)", "claim", 8,
+        "cannot take the pod before its volume claim is bound", "See the claim: kubectl get pvc -n NAMESPACE.",
     ),
-    (
-        r"cannot allocate all claims|ResourceClaim",
-        "device-claim",
-        "cannot give the devices that the pod claims",
+    Plain(
+        r"cannot allocate all claims|ResourceClaim", "device-claim", 8, "cannot give the devices that the pod claims",
         "It starts when others end, or correct the ResourceClaim.",
     ),
-)
+)  # fmt: skip
 
 
-def _insufficient(case: Case, resource: str) -> Lead:
+def _insufficient(case: Case, resource: str) -> Lead | None:
     every = nodes(case.facts.nodes)
     wanted = requests(case.pod).get(resource, 0.0)
     most = largest(every, resource)
     what = _WHAT.get(resource, resource)
     gpu = bool(re.search(r"gpu|gaudi|neuron|tpu", resource))
-    name = f"unschedulable.{_NAMES.get(resource) or ('gpu' if gpu else 'extended')}"
+    name = _NAMES.get(resource) or ("gpu" if gpu else "extended")
     if every and not most and resource not in _WHAT:
         return lead(
-            name,
+            f"unschedulable.{name}",
             "GpuPluginMissing" if gpu else "PodUnschedulable",
             f"no node offers {resource}",
             case.clue.quoted(),
             f"Install the device plugin of {resource}, add such a node, or choose an instance type without it.",
             98,
         )
-    asked = f"a pod asks for {resource_words(resource, wanted)} of {what}" if wanted else f"there is too little {what}"
-    has = f", the largest node has {resource_words(resource, most)}" if most else ""
+    if resource in _WHAT and wanted > most > 0 and not case.facts.autoscaled:
+        # too_big says it
+        return None
+    asked = f"a pod asks for {_say(resource, wanted)}" if wanted else f"there is too little {what}"
+    has = f", the largest node has {_say(resource, most)}" if most else ""
     left = freest(every, resource)
-    free = f", {resource_words(resource, left)} are free" if left is not None else ""
-    return lead(
-        name,
-        "PodUnschedulable",
-        f"{case.share} have too little {what} left: {asked}{has}{free}",
-        case.clue.quoted(),
-        "It starts when other work ends; or choose a smaller instance type, or add a node.",
-        case.sure,
-        "failed" if most and wanted > most else "warning",
-    )
+    free = f", {_say(resource, left)} are free on one" if left is not None else ""
+    cause = f"{case.share} have too little {what} left: {asked}{has}{free}"
+    fix = "It starts when other work ends; or choose a smaller instance type, or add a node."
+    return case.lead(name, cause, fix, 8, "failed" if most and wanted > most else "warning")
+
+
+def _say(resource: str, quantity: float) -> str:
+    if resource == "cpu":
+        return f"{resource_words(resource, quantity)} CPU{'' if quantity == 1 else 's'}"
+    words = resource_words(resource, quantity)
+    return f"{words} of {_WHAT[resource]}" if resource in _WHAT else f"{words} {resource}"
 
 
 def _tainted(case: Case) -> Lead:
     told = re.search(r"\{([^}]*)\}", case.words)
-    taint = told[1].strip() if told else ""
-    tolerations = (case.pod.get("spec") or {}).get("tolerations") or ()
-    every = nodes(case.facts.nodes)
-    seen = dict.fromkeys(taint_words(each) for node in every for each in repels(node, tolerations))
-    known = ", ".join(seen) or taint.rstrip(": ")
-    if _NODE_TROUBLE.search(taint or known):
-        return lead(
-            "unschedulable.not-ready",
-            "PodUnschedulable",
-            f"{case.share} are not ready",
-            f"{case.clue.quoted()}; taints: {known}",
-            "IT looks at the nodes: kubectl describe node NODE.",
-            case.sure,
+    spec = case.pod.get("spec") or {}
+    fitting = [node for node in nodes(case.facts.nodes) if selects(spec.get("nodeSelector") or {}, node)]
+    seen = dict.fromkeys(taint_words(each) for node in fitting for each in repels(node, spec.get("tolerations") or ()))
+    if not seen:
+        seen = dict.fromkeys(taint_words(each) for node in nodes(case.facts.nodes) for each in node.taints)
+    taints = [each for each in seen if not each.startswith("node.kubernetes.io/unschedulable")]
+    known = ", ".join(taints) or (told[1].strip().rstrip(": ") if told else "")
+    if _NODE_TROUBLE.search(known):
+        return case.lead(
+            "not-ready", f"{case.share} are not ready ({known})", "IT looks at them: kubectl describe node NODE.", 5
         )
-    if found := _PRESSURE.search(taint or known):
-        return lead(
-            "unschedulable.pressure",
-            "PodUnschedulable",
-            f"{case.share} have too little {found[1]} left and take no pods",
-            f"{case.clue.quoted()}; taints: {known}",
-            "IT frees space on the nodes; it starts then.",
-            case.sure,
-        )
-    return lead(
-        "unschedulable.taint",
-        "PodUnschedulable",
-        f"{case.share} are kept for other work by a taint that the pod does not tolerate: {known or 'unnamed'}",
-        case.clue.quoted(),
+    if found := _PRESSURE.search(known):
+        cause = f"{case.share} have too little {found[1]} left and take no pods"
+        return case.lead("pressure", cause, "IT frees space on the nodes; it starts then.", 5)
+    fix = (
         "Choose an instance type whose tolerations cover it; IT adds tolerations to an InstanceType, or taints the "
-        "node "
-        "with one of the fixed keys ml.azure.com/*.",
-        case.sure,
+        "nodes "
+        "with one of the fixed keys ml.azure.com/*."
     )
+    cause = f"{case.share} are kept for other work by a taint that the pod does not tolerate: {known or 'unnamed'}"
+    return case.lead("taint", cause, fix, 4)
 
 
 def _unselected(case: Case) -> Lead:
     spec = case.pod.get("spec") or {}
     selector = dict(spec.get("nodeSelector") or {})
-    affine = bool(
-        ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
-    )
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
     every = nodes(case.facts.nodes)
-    if selector and not any(selects(selector, node) for node in every):
-        return lead(
-            "unschedulable.selector",
-            "PodUnschedulable",
-            f"{case.share} lack the labels that {_type(case)} selects: {_selector(selector)}",
-            f"{case.clue.quoted()}{_nearest(selector, every)}",
-            f"IT labels a node: kubectl label node NODE {_selector(selector, ' ')}; or choose another instance type.",
-            case.sure,
-        )
-    name = "affinity" if affine else "selector"
-    why = (
-        "node affinity"
-        if affine
-        else f"node selector {_selector(selector)}"
-        if selector
-        else "node selector or affinity"
-    )
-    return lead(
-        f"unschedulable.{name}",
-        "PodUnschedulable",
-        f"{case.share} do not match the {why} of {_type(case)}",
-        case.clue.quoted(),
-        "Correct the instance type, or choose another one.",
-        case.sure,
-    )
+    if selector and every and not any(selects(selector, node) for node in every):
+        cause = f"no node has the labels that {_type(case)} selects: {_selector(selector)}{_nearest(selector, every)}"
+        label = f"IT labels a node: kubectl label node NODE {_selector(selector, ' ')}"
+        return case.lead("selector", cause, f"{label}; or choose another instance type.", 9)
+    if affinity.get("requiredDuringSchedulingIgnoredDuringExecution"):
+        name, why = "affinity", "node affinity"
+    else:
+        name, why = "selector", f"node selector {_selector(selector)}" if selector else "node selector"
+    cause = f"{case.share} do not match the {why} of {_type(case)}"
+    return case.lead(name, cause, "Correct the instance type, or choose another one.", 0)
 
 
 def _type(case: Case) -> str:
@@ -295,7 +268,7 @@ def _nearest(selector: dict[str, str], every: Sequence[NodeView]) -> str:
         return ""
     best = max(every, key=lambda node: sum(node.labels.get(key) == value for key, value in selector.items()))
     lacks = [f"{key}={value}" for key, value in selector.items() if best.labels.get(key) != value]
-    return f"; node {best.name} lacks {', '.join(lacks)}"
+    return f" (node {best.name} lacks {', '.join(lacks)})"
 
 
 def _pod_of(facts: Facts, clue: Clue) -> Object:

@@ -23,7 +23,7 @@ RULES: tuple[Look, ...] = (
         _EVENT,
         r"MountVolume\.SetUp failed for volume \"(?P<volume>[^\"]+)\".*?mount(?:ing)?.*?(?P<why>No such file or "
         r"directory|access denied by server|Connection (?:refused|timed out)|No route to host|bad option|Permission "
-        r"denied|wrong fs type[^\n]*)",
+        r"denied|unknown filesystem type[^\n]*|wrong fs type[^\n]*)",
         "the volume {volume} cannot be mounted: {why}",
         "Check server and path of the datastore, its export for the nodes, and that nodes have the NFS client.",
         96,
@@ -54,7 +54,7 @@ RULES: tuple[Look, ...] = (
         "a volume cannot be attached: {why}",
         "IT looks at the CSI driver: kubectl get volumeattachments.",
         92,
-        last=True,
+        last="family",
     ),
     Rule(
         "volume.mount",
@@ -64,7 +64,7 @@ RULES: tuple[Look, ...] = (
         "a volume cannot be mounted: {why}",
         "IT looks at the volume and the node.",
         80,
-        last=True,
+        last="family",
     ),
     Rule(
         "claim.no-class",
@@ -121,6 +121,6 @@ RULES: tuple[Look, ...] = (
         "See kubectl describe pvc in the namespace.",
         60,
         level="warning",
-        last=True,
+        last="family",
     ),
 )
