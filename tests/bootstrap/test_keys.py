@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ferryml.bootstrap.keys import LEEWAY_S, LONGEST_S, FileKeys, write_secret
+from ferryml.bootstrap.keys import LEEWAY_S, LONGEST_S, FileKeys, new_key_file, write_secret
 from ferryml.domain.errors import Forbidden, Refused, Unauthenticated
 from ferryml.domain.link import Grant
 
@@ -25,6 +25,13 @@ def test_keys_are_made_once_for_their_owner_only(tmp_path):
     file.chmod(0o644)
     FileKeys(file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_key_file_may_be_made_beforehand_for_several(tmp_path):
+    texts = [new_key_file(), new_key_file()]
+    assert texts[0] != texts[1]
+    (tmp_path / "k").write_text(texts[0])
+    assert FileKeys(tmp_path / "k").server_id in texts[0]
 
 
 def test_two_that_start_together_agree(tmp_path):

@@ -17,3 +17,7 @@ def test_what_is_no_backup_is_refused(typed, alone):
     (alone / "saved").mkdir()
     said = typed("admin", "restore", "saved", "--state-dir", "fresh")
     assert (said.code, said.err.split()[1]) == (1, "[BackupDamaged]"), said.err
+
+
+def test_a_key_for_several_replicas(typed):
+    assert '"sealing"' in typed("admin", "key").out

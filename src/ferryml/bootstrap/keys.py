@@ -33,7 +33,8 @@ class FileKeys:
     def __init__(self, path: Path) -> None:
         if not path.exists():
             _make(path)
-        os.chmod(path, 0o600)
+        if path.stat().st_uid == os.geteuid():  # a mounted Secret belongs to root, and cannot be changed
+            os.chmod(path, 0o600)
         try:
             kept = json.loads(path.read_text())
             self.server_id = str(kept["server_id"])
@@ -101,14 +102,19 @@ def _unknown(why: str) -> Unauthenticated:
     return Unauthenticated("Unauthenticated", f"the site's token was not accepted: {why}", "Check which key it uses.")
 
 
-def _make(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+def new_key_file() -> str:
+    """The text of a new key file, for replicas that are to share one."""
     signing = Ed25519PrivateKey.generate().private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
     kept = {
         "server_id": f"ferry-{secrets.token_hex(8)}", "signing": base64.b64encode(signing).decode(),
         "sealing": Fernet.generate_key().decode(),
     }  # fmt: skip
-    write_secret(path, json.dumps(kept))
+    return json.dumps(kept)
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_secret(path, new_key_file())
 
 
 def write_secret(path: Path, text: str) -> None:

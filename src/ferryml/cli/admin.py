@@ -35,6 +35,12 @@ def restore(
     return {"source": str(source), "made_at": manifest.made_at.isoformat(), "members": len(manifest.members)}
 
 
+@kit.verb(app, "key")
+def key() -> None:
+    """Print a new key file, for the Secret that several replicas of a server share; see the chart ferry-server."""
+    print(program("ferryml.bootstrap.keys").new_key_file())
+
+
 def _memory(place: Place) -> tuple[Any, Any]:
     boot, made = program("ferryml.bootstrap.state"), program("ferryml.store.backup")
     from ferryml.settings.server import ServerSettings
