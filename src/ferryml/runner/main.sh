@@ -46,7 +46,7 @@ settle() {
     if [ "$code" -gt 128 ]; then
         wait "$1"
         again=$?
-        [ "$again" -eq 127 ] || code=$again
+        case $again in 127 | -*) ;; *) code=$again ;; esac # not known any more; bash says -1 at times
     fi
 }
 
@@ -222,7 +222,7 @@ case $why in term | timeout) mercy=$grace ;; *) mercy=0 ;; esac
 share 2>/dev/null
 usage >"$job/usage" 2>/dev/null
 printf '%s %s\n' "$result" "$why" >"$job/exit"
-{ printf '%s %s\n' "$result" "$why" >/dev/termination-log; } 2>/dev/null
+[ ! -w /dev/termination-log ] || printf '%s %s\n' "$result" "$why" >/dev/termination-log
 wait_for_collect
 [ -z "$tail" ] || kill -KILL "$tail" 2>/dev/null
 exit "$result"
