@@ -118,6 +118,19 @@ def install_registry() -> None:
     _apt("docker-registry")
 
 
+def find_haproxy() -> Paths:
+    """The router of clusters; Debian keeps it where only root's PATH looks."""
+    program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        raise MissingError("haproxy is not installed")
+    return {"program": program}
+
+
+def install_haproxy() -> None:
+    """From the distribution; its own service is never started by us."""
+    _apt("haproxy")
+
+
 def install_postgres() -> None:
     """From the distribution, without a cluster of its own beside ours."""
     config = Path("/etc/postgresql-common/createcluster.conf")
@@ -233,6 +246,7 @@ def _go_release(program: str) -> tuple[int, int]:
 
 
 COMPONENTS: dict[str, tuple[Callable[[], Paths], Callable[[], None]]] = {
+    "haproxy": (find_haproxy, install_haproxy),
     "postgres": (find_postgres, install_postgres),
     "squid": (find_squid, install_squid),
     "versitygw": (find_versitygw, install_versitygw),

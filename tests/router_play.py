@@ -45,7 +45,7 @@ class Model:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
-            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            body = await read_body(reader, headers)
             self.seen.append((head[0], headers, body))
             self.busy += 1
             self.most_busy = max(self.busy, self.most_busy)
@@ -190,8 +190,20 @@ async def read_answer(reader: asyncio.StreamReader) -> Said:
     except asyncio.IncompleteReadError:
         return Said(0, {}, b"")
     headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Said(int(head[0].split()[1]), headers, body)
+    return Said(int(head[0].split()[1]), headers, await read_body(reader, headers))
+
+
+async def read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
+    """By length or in chunks."""
+    if headers.get("transfer-encoding") != "chunked":
+        return await reader.readexactly(int(headers.get("content-length", 0)))
+    body = b""
+    while length := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
+        body += await reader.readexactly(length)
+        await reader.readexactly(2)
+    while await reader.readuntil(b"\r\n") != b"\r\n":
+        pass
+    return body
 
 
 async def until(true, limit_s: float = 5) -> None:

@@ -70,7 +70,6 @@ MALFORMED += [
     AUTHORISED + tail
     for tail in (
         b"content-length: 3\r\ncontent-length: 4\r\n\r\n[1]",
-        b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         b"content-length: -1\r\n\r\n",
@@ -89,9 +88,19 @@ MALFORMED += [
 async def test_malformed_http_is_refused_and_the_router_lives(play, data):
     model = await play.serve()
     said = await play.raw(data, end=True)
-    assert said.status in (0, 400, 404, 413, 431)
+    assert said.status in (0, 400, 401, 404, 413, 422, 431)
     assert not model.seen
     assert (await play.ask()).status == 200
+
+
+async def test_two_framings_are_refused_or_read_as_chunks_alone(play):
+    model = await play.serve()
+    hidden = b"GET /hidden HTTP/1.1\r\nhost: x\r\n\r\n"
+    length = b"content-length: %d\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n" % (5 + len(hidden))
+    said = await play.raw(AUTHORISED + length + hidden)
+    assert said.status in (200, 400)
+    assert all(body == b"" and "hidden" not in line for line, _, body in model.seen)
+    assert all("content-length" not in headers for _, headers, _ in model.seen)
 
 
 @pytest.mark.parametrize(

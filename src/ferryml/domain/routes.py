@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import Literal
+
 from ferryml.domain.orders import Wire
 
 
@@ -36,8 +39,11 @@ class EndpointRoute(Wire):
     uid: str
     name: str
     """As in the scoring URL; unique on the site."""
+    auth_mode: Literal["key", "aml_token"] = "key"
     key_hashes: tuple[str, ...] = ()
     """sha256 hex of each key that opens it."""
+    token_keys: tuple[str, ...] = ()
+    """PEM public keys (P-256) of those who sign its tokens; several while one replaces another."""
     weights: dict[str, int] = {}
     """revision -> weight; any positive scale. Empty or all zero: 404 unless a deployment is named."""
     direct: dict[str, str] = {}
@@ -45,6 +51,34 @@ class EndpointRoute(Wire):
     mirror: dict[str, int] = {}
     """revision -> percent of weighted requests copied to it."""
     revisions: tuple[RevisionRoute, ...] = ()
+
+
+class Peer(Wire):
+    """One replica of the router, as the others reach it."""
+
+    name: str
+    address: str
+    """HOST:PORT of its listener for replicas."""
+
+
+class RouterTable(Wire):
+    """Everything a router serves, as of one moment."""
+
+    generation: int = 0
+    endpoints: tuple[EndpointRoute, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    """All replicas that are ready, this one too; fewer than two: nothing is forwarded."""
+
+
+def key_id(pem: str) -> str:
+    """The `kid` that a token names its signer's public key by."""
+    return hashlib.sha256("".join(pem.split()).encode()).hexdigest()[:16]
+
+
+def owner(peers: tuple[Peer, ...], uid: str, revision: str) -> str:
+    """The replica that alone hands out a revision's places (rendezvous hash); empty without replicas."""
+    ranked = [(hashlib.sha256(f"{peer.name}/{uid}/{revision}".encode()).digest(), peer.name) for peer in peers]
+    return max(ranked)[1] if ranked else ""
 
 
 def choose(weights: dict[str, int], draw: float) -> str | None:

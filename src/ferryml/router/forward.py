@@ -35,6 +35,11 @@ async def ask(upstream: Upstream, payload: bytes, connect_timeout_s: float, limi
             reader, writer = await asyncio.open_connection(upstream.host, upstream.port, limit=http1.MAX_HEAD_BYTES)
     except (OSError, TimeoutError) as error:
         raise Absent(str(error)) from error
+    return await exchange(reader, writer, payload, limit)
+
+
+async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, payload: bytes, limit: int) -> Answer:
+    """One request and its answer on a connection that is then closed. Raises Broken."""
     try:
         writer.write(payload)
         await writer.drain()

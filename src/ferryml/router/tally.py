@@ -41,6 +41,13 @@ class Tally:
         index = bucket(ms)
         self._mirror_latency[index] = self._mirror_latency.get(index, 0) + 1
 
+    def add_mirrored(self, added: Counters) -> None:
+        """What another program counted of copies."""
+        for name in ("mirrored", "mirror_errors", "mirror_dropped", "mismatches", "disagreements"):
+            setattr(self, name, getattr(self, name) + getattr(added, name))
+        for index, count in added.mirror_latency.items():
+            self._mirror_latency[index] = self._mirror_latency.get(index, 0) + count
+
     def totals(self) -> Counters:
         """Everything since the router started."""
         return Counters(

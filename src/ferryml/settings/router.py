@@ -1,4 +1,4 @@
-"""The knobs of the local router, the door through which predictions enter a site."""
+"""The knobs of the router, the door through which predictions enter a site."""
 
 from typing import Annotated, ClassVar
 
@@ -51,3 +51,13 @@ class RouterSettings(Settings):
         60
     )
     counter_interval_s: Annotated[float, Field(gt=0), Knob("How often counters are handed to the site.", unit="s")] = 1
+    threads: Annotated[int, Field(ge=1, le=64), Knob("Threads of HAProxy; as many as it has CPUs.", unit="threads")] = 2
+    buffer_bytes: Annotated[
+        int,
+        Field(ge=16384, le=1024**2),
+        Knob("HAProxy's buffer; requests and answers up to 30 % of it, at most 19,500 bytes, can be mirrored.",
+             unit="bytes"),
+    ] = 65536  # fmt: skip
+    cors_origins: Annotated[
+        str, Knob("Web origins that may call endpoints, with blanks between; * for any.", off="empty")
+    ] = ""

@@ -1,0 +1,71 @@
+"""One sampled request with its answer, as HAProxy wrote it down."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from ferryml.router import http1
+
+_OURS = frozenset({"x-ferry-route", "authorization"})
+
+
+@dataclass(slots=True, frozen=True)
+class Copy:
+    """`body` and `answer` are None when they were too large to be handed over, or did not end."""
+
+    request_id: str
+    backend: str
+    mirrored: bool
+    """Drawn for the mirror; else only the prediction is of interest."""
+    method: str
+    query: str
+    headers: http1.Headers
+    body: bytes | None
+    answer: bytes | None
+
+    @property
+    def revision(self) -> str:
+        return self.request_id.partition("-")[0]
+
+
+def read_copy(line: bytes) -> Copy | None:
+    """`ID BACKEND KIND[c|x] METHOD QUERY HEADERS BODY ANSWER .`, the last four as base64; None for other lines.
+
+    `c` is drawn for the mirror, `x` too, but its body is too large. A line that was cut off has no body.
+    """
+    parts = line.split(b" ")
+    if len(parts) < 3 or parts[2] not in (b"w-", b"d-", b"wc", b"wx"):
+        return None
+    identity, backend, mirrored = parts[0].decode("latin-1"), parts[1].decode("latin-1"), parts[2] in (b"wc", b"wx")
+    if len(parts) != 9 or parts[8] != b".":
+        return Copy(identity, backend, mirrored, "POST", "", [], None, None)
+    try:
+        query, headers, body, answer = (_unpacked(part) for part in parts[4:8])
+    except binascii.Error:
+        return Copy(identity, backend, mirrored, "POST", "", [], None, None)
+    sent = None if parts[2] == b"wx" else body or b""
+    said = (query or b"").decode("latin-1")
+    return Copy(identity, backend, mirrored, parts[3].decode("latin-1"), said, _headers(headers or b""), sent, answer)
+
+
+def request_of(copy: Copy, backend: str) -> bytes:
+    """The same request for another revision, as the inner tier takes it."""
+    kept = [(key, value) for key, value in copy.headers if key not in http1.HOP_BY_HOP and key not in _OURS]
+    headers = [("host", "localhost"), ("x-ferry-route", f"m|{backend}"), *kept]
+    target = f"/?{copy.query}" if copy.query else "/"
+    return http1.render_request(copy.method, target, headers, copy.body or b"")
+
+
+def _unpacked(part: bytes) -> bytes | None:
+    return None if part == b"-" else base64.b64decode(part, validate=True)
+
+
+def _headers(block: bytes) -> http1.Headers:
+    found: http1.Headers = []
+    for line in block.decode("latin-1").split("\r\n"):
+        key, colon, value = line.partition(":")
+        if colon:
+            found.append((key.strip().lower(), value.strip()))
+    return found

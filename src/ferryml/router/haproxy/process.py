@@ -1,0 +1,77 @@
+"""HAProxy as a child of ours, for one machine; in a cluster it has a container of its own that reads the same files."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from ferryml.domain.errors import Defect, Refused, Unavailable
+from ferryml.router.haproxy.config import CONFIG
+from ferryml.router.haproxy.options import Options
+from ferryml.router.haproxy.runtime import Master
+
+_START_S = 10.0
+
+
+def argv(program: str, options: Options) -> list[str]:
+    """How HAProxy is started, here and in a container."""
+    master = f"{options.run}/master.sock,mode,600,level,admin"
+    return [program, "-W", "-S", master, "-f", f"{options.folder}/{CONFIG}"]
+
+
+def find_program() -> str:
+    """Debian keeps it where only root's PATH looks. Raises Refused."""
+    found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
+    if not found:
+        raise Refused("NotSupported", "HAProxy is not installed", "Install the package haproxy, 2.6 or newer.")
+    return found
+
+
+class Haproxy:
+    """Started once; `master` speaks to it."""
+
+    def __init__(self, program: str, options: Options, master: Master) -> None:
+        self._program, self._options, self._master = program, options, master
+        self._log = Path(options.run) / "haproxy.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def check(self) -> None:
+        """Raises Defect with HAProxy's words when it would not take the files."""
+        command = [self._program, "-c", "-f", f"{self._options.folder}/{CONFIG}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise Defect("Internal", f"HAProxy refuses its configuration: {done.stderr[-1500:]}")
+
+    def begin(self) -> None:
+        """Serve what the files say. Raises Unavailable when it does not within 10 s."""
+        self.check()
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                argv(self._program, self._options), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                self._master.current()
+                return
+            except Unavailable:
+                time.sleep(0.01)
+        self.end(0)
+        raise Unavailable("Unavailable", f"HAProxy did not start: {self._log.read_text(errors='replace')[-800:]}")
+
+    def end(self, drain_s: float) -> None:
+        """Take no more, finish what is under way for `drain_s`, then stop."""
+        process = self._process
+        if process is None:
+            return
+        for number, wait_s in ((signal.SIGUSR1, drain_s), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+            if process.poll() is None and wait_s > 0:
+                process.send_signal(number)
+                try:
+                    process.wait(wait_s)
+                except subprocess.TimeoutExpired:
+                    continue
+        self._process = None

@@ -1,0 +1,110 @@
+"""Reads what HAProxy writes in passing. HAProxy never waits for us: what we are too slow for is lost and counted."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+_MOST_PENDING = 4 * 1024**2
+
+Lines = Callable[[list[bytes]], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    connection: socket.socket
+    pid: int
+    take: Lines
+    rest: bytes = b""
+
+
+class RingReader:
+    """Follows rings of any number of workers in one thread; `takers` is ring -> who gets its lines."""
+
+    def __init__(self, path: str, takers: dict[str, Lines]) -> None:
+        self._path = path
+        self._takers = takers
+        self._selector = selectors.DefaultSelector()
+        self._wake, waker = socket.socketpair()
+        self._waker = waker
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._lock = threading.Lock()
+        self._streams: list[_Stream] = []
+        self._over = False
+        self._thread = threading.Thread(target=self._run, name="router-rings", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read; streams come by `follow`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close everything; workers go on."""
+        self._over = True
+        with suppress(OSError):
+            self._waker.send(b"x")
+        self._thread.join(5)
+        for stream in self._streams:
+            stream.connection.close()
+        self._selector.close()
+        self._wake.close()
+        self._waker.close()
+
+    def follow(self, pid: int, from_start: bool) -> None:
+        """The worker that accepts commands at the path now. Raises OSError."""
+        for ring, take in self._takers.items():
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(5)
+            connection.connect(self._path)
+            connection.sendall(f"show events {ring} -w{'' if from_start else ' -n'}\n".encode())
+            connection.setblocking(False)
+            stream = _Stream(connection, pid, take)
+            with self._lock:
+                self._streams.append(stream)
+                self._selector.register(connection, selectors.EVENT_READ, stream)
+        self._waker.send(b"x")
+
+    def followed(self) -> set[int]:
+        """Pids of workers whose rings are read."""
+        with self._lock:
+            return {stream.pid for stream in self._streams}
+
+    def leave(self, pid: int) -> None:
+        """An old worker has nothing more to say; it may end."""
+        with self._lock:
+            for stream in [stream for stream in self._streams if stream.pid == pid]:
+                self._close(stream)
+
+    def _run(self) -> None:
+        while not self._over:
+            for key, _ in self._selector.select(1):
+                if key.data is None:
+                    self._wake.recv(64)
+                else:
+                    self._read(key.data)
+
+    def _read(self, stream: _Stream) -> None:
+        try:
+            data = stream.connection.recv(256 * 1024)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            with self._lock:
+                self._close(stream)
+            return
+        *lines, stream.rest = (stream.rest + data).split(b"\n")
+        if len(stream.rest) > _MOST_PENDING:
+            stream.rest = b""
+        stream.take(lines)
+
+    def _close(self, stream: _Stream) -> None:
+        if stream in self._streams:
+            self._streams.remove(stream)
+            with suppress(KeyError, ValueError):
+                self._selector.unregister(stream.connection)
+            stream.connection.close()

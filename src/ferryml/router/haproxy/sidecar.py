@@ -1,0 +1,261 @@
+"""Beside each HAProxy: makes it serve a table with the least change, and says what it saw."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from ferryml.domain.counters import Counters
+from ferryml.domain.errors import FerryError, Unavailable
+from ferryml.domain.routes import EndpointRoute, RouterTable
+from ferryml.router.haproxy import watch
+from ferryml.router.haproxy.changes import DrainServer, merged, plan_changes, settled
+from ferryml.router.haproxy.config import CONFIG, files_of
+from ferryml.router.haproxy.events import Book
+from ferryml.router.haproxy.options import Options
+from ferryml.router.haproxy.ring import RingReader
+from ferryml.router.haproxy.runtime import Master
+from ferryml.router.haproxy.shape import Shape, backend_name, instance_of, shape_of
+from ferryml.router.haproxy.tap_link import TapLink
+
+_TICK_S = 0.25
+_MOST_COMMANDS = 2000
+
+
+class Program(Protocol):
+    """HAProxy itself."""
+
+    def check(self) -> None:
+        """Raises Defect when it would not take the files."""
+
+    def begin(self) -> None:
+        """Serves the files when this returns."""
+
+
+class Sidecar:
+    """Every method may be called from any thread. `me` is this replica's name among the table's peers."""
+
+    def __init__(
+        self, options: Options, program: Program, master: Master, book: Book, tap: TapLink, window_s: float = 60,
+        me: str = "",
+    ) -> None:  # fmt: skip
+        self._options, self._program, self._master = options, program, master
+        self._book, self._tap, self._window_s, self._me = book, tap, window_s, me
+        self._rings = RingReader(f"{options.run}/admin.sock", {"events": book.take, "copies": tap.offer})
+        self._lock = threading.RLock()
+        self._shape: Shape | None = None
+        self._table = RouterTable()
+        self._draining: set[DrainServer] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="router-sidecar", daemon=True)
+        self.acknowledged = -1
+        """Generation of the table that every worker serves."""
+        self.reloads = 0
+
+    def start(self) -> None:
+        """Begin to watch; serving begins with the first table."""
+        self._rings.start()
+        self._tap.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """HAProxy goes on as it was last told."""
+        self._over.set()
+        self._thread.join(5)
+        self._tap.stop()
+        self._rings.stop()
+
+    def apply(self, table: RouterTable) -> int:
+        """Serve this; returns its generation once all workers do. Raises FerryError; then call again."""
+        new = shape_of(table, self._me)
+        with self._lock:
+            self._book.keep(list(table.endpoints))
+            self._tap.use(table)
+            self._table = table
+            if self._shape is None:
+                self._begin(new)
+            else:
+                self._change(self._shape, new)
+            self.acknowledged = table.generation
+            return table.generation
+
+    def endpoint(self, uid: str) -> EndpointRoute | None:
+        """As in the table."""
+        return next((one for one in self._table.endpoints if one.uid == uid), None)
+
+    def totals(self, uid: str) -> dict[str, Counters]:
+        """revision -> totals since this program started."""
+        found = self.endpoint(uid)
+        return self._book.totals(found) if found else {}
+
+    def recent(self, uid: str) -> dict[str, Counters]:
+        """revision -> what was added within the window."""
+        found = self.endpoint(uid)
+        return self._book.recent(found) if found else {}
+
+    def busy(self, uid: str) -> dict[tuple[str, int, int], int]:
+        """(revision, instance, port) -> requests under way, those of leaving instances too."""
+        found = self.endpoint(uid)
+        if found is None:
+            return {}
+        made = {
+            (revision.revision, upstream.instance, upstream.port): 0
+            for revision in found.revisions
+            for upstream in revision.upstreams
+        }
+        for backend, server, used in self._used():
+            _, endpoint, revision = backend.split(".", 2)
+            place = (revision, *instance_of(server))
+            if endpoint == found.name and (used or place in made):
+                made[place] = made.get(place, 0) + used
+        return made
+
+    def queued(self, uid: str) -> dict[str, int]:
+        """revision -> requests in line."""
+        found = self.endpoint(uid)
+        names = {backend_name(found.name, one.revision): one.revision for one in found.revisions} if found else {}
+        made = dict.fromkeys(names.values(), 0)
+        for worker in self._master.workers():
+            for line in self._master.ask(worker.pid, "show stat -1 2 -1").splitlines():
+                parts = line.split(",", 3)
+                if parts[0] in names:
+                    made[names[parts[0]]] += int(parts[2] or 0)
+        return made
+
+    def renew_certificate(self, pem: str) -> None:
+        """Certificate chain and key in one text; connections from now on see it. Raises Unavailable."""
+        path = Path(self._options.folder) / "edge.pem"
+        with self._lock:
+            _write(path, pem, 0o600)
+            for worker in self._master.workers():
+                self._master.ask(worker.pid, f"set ssl cert {path} <<\n{pem.strip()}\n")
+                said = self._master.ask(worker.pid, f"commit ssl cert {path}")
+                if worker.current and "Success" not in said:
+                    raise Unavailable("TlsFailed", f"HAProxy refused the certificate: {said.strip()[:300]}")
+
+    def _begin(self, new: Shape) -> None:
+        self._write_files(new)
+        self._program.begin()
+        self._rings.follow(self._master.current(), from_start=True)
+        self._shape = new
+
+    def _change(self, old: Shape, new: Shape) -> None:
+        changes = plan_changes(old, new)
+        reload = bool(changes.reload) or len(changes.maps) + len(changes.servers) > _MOST_COMMANDS
+        serving = merged(old, new, reload)
+        if serving == old:
+            return
+        self._write_files(serving)
+        if not reload:
+            try:
+                self._master.put_servers(changes.servers)
+                self._master.put_maps(changes.maps)
+            except Unavailable:
+                reload = True  # whatever it was, the files are right
+        if reload:
+            self._reload()
+            self._master.put_maps(changes.maps, current=False)
+        self._master.put_servers(changes.drains)
+        self._draining -= {DrainServer(step.backend, step.name) for step in changes.servers}
+        self._draining |= set(changes.drains)
+        self._shape = settled(serving, new)
+
+    def _reload(self) -> None:
+        self._program.check()
+        self._master.reload()
+        self.reloads += 1
+        with suppress(OSError):
+            self._rings.follow(self._master.current(), from_start=True)
+
+    def _write_files(self, shape: Shape) -> None:
+        """The configuration last: what it names is there then."""
+        made = files_of(shape, self._options)
+        for path in sorted(made, key=lambda path: path == CONFIG):
+            _write(Path(self._options.folder) / path, made[path], 0o600)
+
+    def _used(self) -> Iterator[tuple[str, str, int]]:
+        """(backend, server, requests under way) over all workers."""
+        for worker in self._master.workers():
+            for line in self._master.ask(worker.pid, "show servers conn").splitlines():
+                parts = line.split()
+                if len(parts) > 7 and parts[0].startswith("r."):
+                    backend, _, server = parts[0].partition("/")
+                    yield backend, server, int(parts[6])
+
+    def _run(self) -> None:
+        looked = ended = 0.0
+        while not self._over.wait(_TICK_S):
+            now = time.monotonic()
+            if now - looked >= max(1.0, self._window_s / 20):
+                looked = now
+                self._book.look(now, self._window_s)
+            if self._shape is None:
+                continue
+            with suppress(FerryError, OSError, ValueError):
+                self._drain()
+                self._follow()
+                if now - ended >= 1:
+                    ended = now
+                    self._end_overdue()
+
+    def _drain(self) -> None:
+        if not self._draining:
+            return
+        with self._lock:
+            pid = self._master.current()
+            for step in list(self._draining):
+                if self._master.remove_server(pid, step.backend, step.name):
+                    self._draining.discard(step)
+
+    def _follow(self) -> None:
+        """Workers that came without us are read, and old ones that are idle may go."""
+        with self._lock:
+            workers = self._master.workers()
+            followed = self._rings.followed()
+            for worker in workers:
+                if worker.current and worker.pid not in followed:
+                    self._rings.follow(worker.pid, from_start=True)
+                if not worker.current and worker.pid in followed and self._idle(worker.pid):
+                    self._rings.leave(worker.pid)
+
+    def _idle(self, pid: int) -> bool:
+        rows = self._master.ask(pid, "show stat -1 1 -1").splitlines()
+        return all(int(row.split(",")[4] or 0) == 0 for row in rows if row.startswith(("edge,", "inner,", "peers,")))
+
+    def _end_overdue(self) -> None:
+        shape = self._shape or Shape()
+        limits = watch.limits_of(shape)
+        for worker in self._master.workers():
+            streams = watch.read_streams(self._master.ask(worker.pid, "show sess"))
+            most = self._options.max_body_bytes
+            look = _Looker(self._master, worker.pid)
+            for key in watch.overdue(streams, limits, look, most):
+                self._master.ask(worker.pid, f"shutdown session {key}")
+
+
+class _Looker:
+    def __init__(self, master: Master, pid: int) -> None:
+        self._master, self._pid = master, pid
+
+    def __call__(self, key: str) -> str:
+        return self._master.ask(self._pid, f"show sess {key}")
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Whole or not at all, and only when it differs."""
+    with suppress(FileNotFoundError):
+        if path.read_text() == text:
+            return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(path.name + ".new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+Captured = Callable[[str, str, str, str], None]
