@@ -259,7 +259,10 @@ def kubectl(kubeconfig: Path, *argv: str, given: str | None = None, check: bool 
     built = program("kubernetes")
     start = [str(built), "kubectl"] if built.exists() else ["kubectl"]
     command = [*start, "--kubeconfig", str(kubeconfig), *argv]
-    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=limit_s, check=False)
+    try:
+        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=limit_s, check=False)
+    except subprocess.TimeoutExpired as slow:
+        raise KubeboxError(f"kubectl {' '.join(argv)} took longer than {limit_s:g} s: {slow.stderr}") from None
     if check and done.returncode:
         raise KubeboxError(f"kubectl {' '.join(argv)} failed: {done.stderr.strip()[-2000:]}")
     return done.stdout

@@ -22,7 +22,7 @@ def restore_link(cluster: Cluster) -> None:
 
 
 def freeze_node(node: Node) -> None:
-    """The cluster loses sight of it (NotReady after some 50 s), while its pods go on."""
+    """The cluster loses sight of it (NotReady after some 20 s), while its pods go on."""
     for name in PROGRAMS:
         node.programs.send(name, signal.SIGSTOP)
 

@@ -15,12 +15,13 @@ CONNECT_LIMIT_S = 10
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+    try:
         while piece := await reader.read(PIECE):
             writer.write(piece)
             await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
+        writer.write_eof()
+    except OSError:  # the other end broke off: so does this one
+        writer.transport.abort()
 
 
 async def _serve(descriptor: int, host: str, port: int) -> None:

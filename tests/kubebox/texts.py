@@ -10,6 +10,7 @@ from kubebox.images import PAUSE
 from kubebox.network import Addresses
 
 HUB_NAME = "hub.kubebox.test"
+LOST_S = 20  # a silent node is NotReady after this time; 50 s are usual, and too long for tests
 CNI_FOLDERS = ("/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni")
 
 
@@ -46,6 +47,7 @@ def controllers(program: Path, at: Addresses) -> list[str]:
         *("--service-account-private-key-file", "pki/sa.key", "--root-ca-file", "pki/ca.crt"),
         *("--cluster-signing-cert-file", "pki/ca.crt", "--cluster-signing-key-file", "pki/ca.key"),
         *("--cluster-cidr", at.pods, "--allocate-node-cidrs=false", "--use-service-account-credentials"),
+        *("--node-monitor-period", "2s", "--node-monitor-grace-period", f"{LOST_S}s"),
     ]
 
 
@@ -107,6 +109,7 @@ def kubelet_config(folder: Path, at: Addresses, group: str) -> str:
             "failSwapOn": False,
             "imageGCHighThresholdPercent": 100,
             "maxPods": 200,
+            "nodeLeaseDurationSeconds": LOST_S,
             "podLogsDir": str(folder / "podlogs"),
             "resolvConf": str(folder / "resolv.conf"),
             "serializeImagePulls": False,
