@@ -13,7 +13,7 @@ from ferryml.compile.kubernetes.images import pull_secrets, user_image
 from ferryml.compile.kubernetes.labels import KIND, MANAGED_BY, UID, annotations_of, labels_of
 from ferryml.compile.kubernetes.mounts import DataMounts
 from ferryml.compile.kubernetes.names import attempt_name
-from ferryml.compile.kubernetes.plan import DOOR, FERRY, FOLDER, PLAN, Archive, make_plan
+from ferryml.compile.kubernetes.plan import FERRY, FOLDER, PLAN, Archive, make_plan
 from ferryml.compile.kubernetes.pods import (
     MAIN,
     STAGE,
@@ -194,7 +194,6 @@ def _main(attempt: Attempt, cluster: Cluster, mounts: DataMounts) -> dict[str, J
         "image": user_image(attempt.launch.order.environment, cluster),
         "command": ["/bin/sh", f"{PLAN}/main.sh"],
         "workingDir": f"{FOLDER}/code",
-        "env": [{"name": "FERRY_DOOR", "value": DOOR}],
         "resources": {"requests": kind.requests, "limits": kind.limits},
         "securityContext": user_security(cluster),
         "volumeMounts": [

@@ -16,8 +16,6 @@ TOKEN_LIFE_S = 3600
 MAIN = "main"
 STAGE = "stage"
 COLLECT = "collect"
-READY_FILE = f"{FOLDER}/ready"
-"""`collect` makes it once its door is open."""
 STARTUP_S = 120
 STAGE_CPU_LIMIT = "1"
 COLLECT_CPU_LIMIT = "500m"
@@ -98,7 +96,8 @@ def own_container(name: str, verb: str, cluster: Cluster, mounts: Sequence[Mappi
 
 def sidecar(cluster: Cluster, mounts: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
     """`collect` as a native sidecar: main starts when its door is open, and it outlives main."""
-    probe = {"exec": {"command": ["test", "-e", READY_FILE]}, "periodSeconds": 1, "failureThreshold": STARTUP_S}
+    command = ["python", "-m", "ferryml.runner", "ready"]
+    probe = {"exec": {"command": command}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": STARTUP_S}
     return {**own_container(COLLECT, COLLECT, cluster, mounts), "restartPolicy": "Always", "startupProbe": probe}
 
 

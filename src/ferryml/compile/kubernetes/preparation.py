@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ferryml.compile.conda import Mapped
 from ferryml.compile.environment import pypi_requirements
 from ferryml.compile.kubernetes.cluster import Cluster
 from ferryml.compile.kubernetes.images import pull_secrets, user_image
 from ferryml.compile.kubernetes.job import GRACE_SLACK_S, Manifests, config_map
 from ferryml.compile.kubernetes.labels import annotations_of, labels_of
 from ferryml.compile.kubernetes.names import preparation_name, preparation_uid
-from ferryml.compile.kubernetes.plan import DOOR, DOOR_PORT, ENVIRONMENT, FERRY, FOLDER, PLAN, TOKEN
+from ferryml.compile.kubernetes.plan import DOOR, DOOR_PORT, ENVIRONMENT, FERRY, PLAN, TOKEN
 from ferryml.compile.kubernetes.pods import (
     MAIN,
     STAGE,
@@ -23,6 +24,7 @@ from ferryml.compile.kubernetes.pods import (
     volumes,
 )
 from ferryml.compile.plan import STAGE_PATIENCE_S, TIMEOUT_SLACK_S
+from ferryml.domain.errors import Refused
 from ferryml.domain.orders import EnvironmentOrder
 
 SERVICE_ACCOUNT = "ferry-preparation"
@@ -41,7 +43,7 @@ class Preparation:
 
 
 def make_preparation(preparation: Preparation, cluster: Cluster) -> Manifests:
-    """ConfigMap and Job in the system namespace. Raises Refused EnvironmentFailed, BadReference or LimitExceeded."""
+    """ConfigMap and Job in the system namespace. Raises Refused BadReference or LimitExceeded."""
     order, name = preparation.order, preparation_name(preparation.order.key)
     uid = preparation_uid(order.key)
     meta = {
@@ -69,23 +71,31 @@ def preparation_plan(preparation: Preparation, cluster: Cluster) -> dict[str, Js
     """The content of job.json of a preparation.
 
     `requirements` are PyPI's lines, conda names mapped; `conda` are the lines as asked, for an image that has conda.
+    `unmapped` says which of them PyPI has not: without conda in the image the preparation fails with these words.
     `lock` is installed exactly when it is given. `folder` is where the environment has to lie, here and in every pod
     that uses it.
     """
     order = preparation.order
-    mapped = pypi_requirements(order)
+    mapped, unmapped = _mapped(order)
     return {
         "kind": "preparation", "key": order.key, "uid": preparation_uid(order.key), "attempt": preparation.attempt,
         "gateway": cluster.gateway_url, "ca": f"{PLAN}/ca.pem", "token_file": f"{TOKEN}/token", "door_port": DOOR_PORT,
         "folder": ENVIRONMENT, "python": order.python, "python_policy": cluster.python,
         "requirements": list(mapped.lines), "pip": list(order.pip), "conda": list(order.conda),
-        "channels": list(order.channels), "lock": order.lock, "index": INDEX, "conda_channels": CHANNELS,
+        "unmapped": unmapped, "channels": list(order.channels), "lock": order.lock, "index": INDEX, "conda_channels": CHANNELS,
         "order": order.model_dump(mode="json", exclude={"lock"}),
         "notes": list(mapped.notes), "instances": 1, "ranks": 1, "log_prefix": "",
         "timeout_s": cluster.prepare_timeout_s, "timeout_slack_s": TIMEOUT_SLACK_S,
         "stage_patience_s": STAGE_PATIENCE_S, "upload_patience_s": cluster.prepare_timeout_s,
         "flush_s": cluster.log_flush_s, "grace_s": cluster.cancel_grace_s, "max_log_bytes": cluster.max_log_bytes,
     }  # fmt: skip
+
+
+def _mapped(order: EnvironmentOrder) -> tuple[Mapped, str]:
+    try:
+        return pypi_requirements(order), ""
+    except Refused as refused:
+        return Mapped((), ()), refused.message
 
 
 def _pod(preparation: Preparation, cluster: Cluster, name: str) -> dict[str, Json]:
@@ -113,7 +123,6 @@ def _main(preparation: Preparation, cluster: Cluster) -> dict[str, Json]:
         "image": user_image(preparation.order, cluster),
         "command": ["/bin/sh", f"{PLAN}/main.sh"],
         "workingDir": FERRY,
-        "env": [{"name": "FERRY_DOOR", "value": DOOR}, {"name": "FERRY_JOB_FOLDER", "value": FOLDER}],
         "resources": {"requests": amounts, "limits": {"memory": cluster.preparation_memory}},
         "securityContext": user_security(cluster),
         "volumeMounts": [
