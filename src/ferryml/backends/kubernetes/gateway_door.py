@@ -7,7 +7,7 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, Protocol, cast, get_args
 
 import httpx
 from pydantic import TypeAdapter
@@ -27,6 +27,15 @@ _BY_STATUS: dict[int, type[Refused]] = {401: Unauthenticated, 403: Forbidden, 40
 _OUTPUTS = TypeAdapter(dict[str, TreeRef])
 Key = tuple[str, int]
 Params = Mapping[str, str | int | float]
+
+
+class ClusterDoor(Protocol):
+    """What the backend asks of the gateway beside `agent.ports.GatewayDoor`."""
+
+    def admit_pods(self, uid: str, attempt: int, grant: str, namespace: str, prefix: str, kind: str = "job") -> str: ...
+    def states(self, uid: str, attempt: int) -> Mapping[int, dict[str, Any]]: ...
+    def prepared(self, key: str) -> dict[str, Json] | None: ...
+    def append_log(self, uid: str, attempt: int, path: str, data: bytes) -> None: ...
 
 
 class HttpGatewayDoor:

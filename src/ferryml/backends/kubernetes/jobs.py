@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ferryml.backends.kubernetes.gangs import Gangs
-from ferryml.backends.kubernetes.gateway_door import HttpGatewayDoor
+from ferryml.backends.kubernetes.gateway_door import ClusterDoor
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, SERVICES, VOLUME_CLAIMS
 from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta, name_of, namespace_of
 from ferryml.backends.kubernetes.ledger import Held
@@ -63,7 +63,7 @@ class KubeJobs:
 
     kube: Kube
     watched: Watched
-    door: HttpGatewayDoor
+    door: ClusterDoor
     environments: Preparations
     cluster: Cluster
     held: Callable[[str], Held | None]

@@ -141,8 +141,9 @@ class KubeLedger:
             wish, held = self._wishes.get(uid), self._held.get(uid)
             if wish is not None and wish.order is not None:
                 return
-            if held is not None and not remember:
-                self._remove(held)
+            if not remember:
+                if held is not None:
+                    self._remove(held)
                 self._forget(uid)
             elif held is not None and wish is not None:
                 self._apply(wish, held.namespace, buried=True)

@@ -138,8 +138,9 @@ def _wanted(view: View) -> int:
     return int(((view.job or {}).get("spec") or {}).get("completions") or 1)
 
 
-def _when(rank: PodSeen) -> float:
-    return rank.ended_at.timestamp() if rank.ended_at else float("inf")
+def _when(rank: PodSeen) -> tuple[bool, float]:
+    """What comes first is the cause; pods that were ended because of it come after."""
+    return rank.removed, rank.ended_at.timestamp() if rank.ended_at else float("inf")
 
 
 def _passed(since: datetime | None, now: datetime) -> float:

@@ -46,6 +46,8 @@ class PodSeen:
     notes: tuple[str, ...] = ()
     outputs_done: bool = False
     node: str = ""
+    removed: bool = False
+    """It is being removed: how it ends says little."""
     unsettled: bool = False
     """The kubelet's word on how it ended is still to come."""
     silent: bool = False
@@ -63,6 +65,7 @@ def pod_seen(pod: Manifest, state: Mapping[str, Any], ordered_end: bool) -> PodS
     base = PodSeen(
         rank=rank_of(pod), step="staging", live=not over, node=str((pod.get("spec") or {}).get("nodeName") or ""),
         started_at=_moment(state.get("started_at")), notes=tuple(state.get("notes") or ()),
+        removed="deletionTimestamp" in meta(pod),
     )  # fmt: skip
     if state.get("phase") in ("collecting", "done"):
         return _told(base, state, main, over)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ferryml.backends.kubernetes.gateway_door import HttpGatewayDoor
+from ferryml.backends.kubernetes.gateway_door import ClusterDoor
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS
 from ferryml.backends.kubernetes.kube import Kube, Manifest, labels_of, name_of
 from ferryml.backends.kubernetes.observe import View, job_seen
@@ -42,7 +42,7 @@ class Preparations:
 
     kube: Kube
     watched: Watched
-    door: HttpGatewayDoor
+    door: ClusterDoor
     cluster: Cluster
     patience: Patience
     now: Callable[[], datetime]
