@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ class World:
             "FERRY_SERVER_PUBLIC_URL": self.inside, **settings,
         }  # fmt: skip
         self.url = f"https://127.0.0.1:{self.port}"
-        context = httpx.create_ssl_context(verify=str(self.authority.bundle))
+        context = ssl.create_default_context(cafile=str(self.authority.bundle))
         self.api = httpx.Client(base_url=f"{self.url}/api/v1", timeout=60, trust_env=False, verify=context)
         self.index = Index(wheelhouse())
         self._server: subprocess.Popen[bytes] | None = None

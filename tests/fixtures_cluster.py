@@ -14,7 +14,7 @@ NAMESPACES = ("team-a", "team-b")
 
 
 @pytest.fixture(scope="session")
-def world(clusters, component, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def joined(clusters, component, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A server and the cluster `onprem` with two nodes as its site: outbound only, and pods without egress."""
     helm = component("helm")["helm"]
     component("buildah")

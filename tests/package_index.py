@@ -126,7 +126,7 @@ def _pages(folder: Path) -> dict[str, str]:
     links: dict[str, list[str]] = {}
     for wheel in sorted(folder.glob("*.whl")):
         name = re.sub(r"[-_.]+", "-", wheel.name.split("-")[0]).lower()
-        digest = hashlib.file_digest(wheel.open("rb"), "sha256").hexdigest()
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         shown = html.escape(wheel.name)
         links.setdefault(name, []).append(f'<a href="../../files/{shown}#sha256={digest}">{shown}</a>')
     return {name: "<!DOCTYPE html><html><body>" + "\n".join(found) + "</body></html>" for name, found in links.items()}
