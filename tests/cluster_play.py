@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import images
 
+import kubebox_images as images
 from https_play import Authority
 from kubebox.cluster import Cluster
 from kubebox.texts import HUB_NAME
