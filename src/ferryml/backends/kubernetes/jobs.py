@@ -14,7 +14,7 @@ from ferryml.backends.kubernetes.gateway_door import ClusterDoor
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, SERVICES, VOLUME_CLAIMS
 from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta, name_of, namespace_of
 from ferryml.backends.kubernetes.ledger import Held
-from ferryml.backends.kubernetes.observe import View, job_seen
+from ferryml.backends.kubernetes.observe import View, is_over_in_part, job_seen
 from ferryml.backends.kubernetes.patience import Patience
 from ferryml.backends.kubernetes.preparations import Preparations
 from ferryml.backends.kubernetes.trouble import namespace_is_missing, over_quota
@@ -85,7 +85,7 @@ class KubeJobs:
     def tend(self) -> None:
         """What must be done without anyone asking: ends what is lost in part, starts gangs."""
         for uid, attempt in sorted(self._doomed):
-            self._end(uid, attempt)
+            self.kill(uid, attempt, 0)
         self._doomed.clear()
         self.gangs.tend()
 
@@ -119,7 +119,7 @@ class KubeJobs:
         judged = self.patience.judged(uid, attempt, view, seen)
         if judged is not seen:
             self._verdicts[uid, attempt] = judged
-        if view.pods and _is_over_in_part(judged):
+        if is_over_in_part(view, judged):
             self._doomed.add((uid, attempt))
         found = self.explainer.findings(uid, attempt, view, judged)
         return judged.model_copy(update={"findings": found}) if found else judged
@@ -178,7 +178,7 @@ class KubeJobs:
     def _release(self, job: Manifest) -> None:
         """What nobody needs any more: finished Jobs stay a while for people to look at, the rest goes at once."""
         namespace, name = namespace_of(job), name_of(job)
-        if _is_released(job):
+        if _is_released(job) or "deletionTimestamp" in meta(job):
             return
         if _is_finished(job) and self.keep_finished_s > 0:
             change = {"spec": {"ttlSecondsAfterFinished": int(self.keep_finished_s)}}
@@ -193,18 +193,13 @@ class KubeJobs:
             self.kube.delete(SERVICES, namespace, name)
 
 
-def _is_over_in_part(seen: JobSeen) -> bool:
-    """The attempt as a whole is lost or has failed before its program began, and pods of it may go on for ever."""
-    return seen.state == "lost" or (seen.state == "exited" and bool(seen.code) and seen.exit_code is None)
-
-
 def _is_finished(job: Manifest) -> bool:
     conditions = (job.get("status") or {}).get("conditions") or ()
     return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in conditions)
 
 
 def _is_released(job: Manifest) -> bool:
-    return (job.get("spec") or {}).get("ttlSecondsAfterFinished") is not None or "deletionTimestamp" in meta(job)
+    return (job.get("spec") or {}).get("ttlSecondsAfterFinished") is not None
 
 
 def _missing(namespace: str, why: str) -> Refused:

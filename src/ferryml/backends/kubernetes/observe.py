@@ -42,6 +42,15 @@ def job_seen(view: View, now: datetime) -> JobSeen:
     return whole.model_copy(update={"node": nodes, "notes": notes})
 
 
+def is_over_in_part(view: View, seen: JobSeen) -> bool:
+    """Its end is certain, and pods of it may go on for ever: someone must end them."""
+    if not view.pods or view.job is None or "deletionTimestamp" in meta(view.job):
+        return False
+    if seen.live:
+        return any(rank.step == "lost" for rank in ranks_of(view))
+    return seen.state == "lost" or bool(seen.code and seen.exit_code is None)
+
+
 def ranks_of(view: View) -> list[PodSeen]:
     """One for each rank that is known of, by rank; the newest pod counts."""
     ordered_end = _is_ending(view.job)

@@ -1,0 +1,149 @@
+"""Attempts in a cluster: each launched once, ended when asked, removed when nobody needs it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, ML_JOBS, PODS, SERVICES
+from ferryml.backends.kubernetes.kube import meta, name_of
+from ferryml.compile.kubernetes.names import attempt_name, resource_name
+from ferryml.domain.errors import Forbidden, Refused, Unavailable
+from kube_jobs_play import PLAIN, PlayCluster
+from kube_play import a_node, ended, running
+from site_play import a_job
+
+NAME = attempt_name("job.w.j", 1)
+
+
+def test_an_attempt_is_a_job_that_goes_with_its_order(cluster: PlayCluster) -> None:
+    cluster.launch()
+    job, order = cluster.job(), cluster.kube.get(ML_JOBS, "team", resource_name("job.w.j"))
+    assert order is not None
+    assert name_of(job) == NAME
+    assert [owner["uid"] for owner in meta(job)["ownerReferences"]] == [meta(order)["uid"]]
+    assert cluster.kube.get(CONFIG_MAPS, "team", NAME) is not None
+    assert cluster.jobs.list() == [("job.w.j", 1)]
+    assert cluster.seen().state == "queued"
+
+
+def test_a_launch_that_is_repeated_changes_nothing(cluster: PlayCluster) -> None:
+    cluster.launch()
+    writes = len(cluster.kube.log)
+    cluster.launch()
+    assert len(cluster.kube.log) == writes
+
+
+def test_an_attempt_is_seen_from_pod_to_end(cluster: PlayCluster) -> None:
+    cluster.launch()
+    job = cluster.job()
+    cluster.pod(job)
+    assert cluster.seen().state == "staging"
+    cluster.pod(job, **running())
+    assert cluster.seen().state == "running"
+    cluster.door.told["job.w.j", 1] = {0: {"phase": "done", "exit_code": 0, "outputs_done": True}}
+    assert (cluster.seen().state, cluster.seen().outputs_done) == ("exited", True)
+
+
+def test_a_later_attempt_removes_the_earlier_one(cluster: PlayCluster) -> None:
+    cluster.launch()
+    cluster.launch(attempt=2)
+    assert [name_of(body) for body in cluster.kube.list(JOBS, "team").items] == [attempt_name("job.w.j", 2)]
+
+
+def test_a_kill_lets_pods_end_and_their_last_words_count(cluster: PlayCluster) -> None:
+    cluster.launch()
+    job = cluster.job()
+    pod = cluster.pod(job, **running())
+    cluster.jobs.kill("job.w.j", 1, 10)
+    cluster.jobs.kill("job.w.j", 1, 10)
+    cluster.settle()
+    assert cluster.seen().live
+    cluster.door.told["job.w.j", 1] = {0: {"phase": "done", "exit_code": 143, "outputs_done": True}}
+    cluster.kube.finish(PODS, "team", name_of(pod))
+    cluster.settle()
+    cluster.sees(lambda: not cluster.watched.pods.all())
+    seen = cluster.seen()
+    assert (seen.state, seen.exit_code, seen.outputs_done) == ("exited", 143, True)
+
+
+def test_clean_leaves_a_finished_job_for_people_to_look_at(cluster: PlayCluster) -> None:
+    cluster.launch()
+    job = cluster.job()
+    cluster.pod(job, **ended(0))
+    cluster.write({**job, "status": {"conditions": [{"type": "Complete", "status": "True"}]}})
+    cluster.jobs.clean("job.w.j")
+    assert cluster.job()["spec"]["ttlSecondsAfterFinished"] == 3600
+    assert cluster.kube.get(CONFIG_MAPS, "team", NAME) is None
+    assert cluster.jobs.list() == []
+
+
+def test_clean_removes_what_is_not_finished(cluster: PlayCluster) -> None:
+    cluster.launch(a_job(namespace="team", environment=PLAIN, instance_count=2))
+    assert cluster.kube.get(SERVICES, "team", NAME) is not None
+    cluster.jobs.clean("job.w.j")
+    assert cluster.kube.list(JOBS, "team").items == ()
+    assert cluster.kube.list(SERVICES, "team").items == ()
+
+
+def test_a_missing_namespace_is_refused_with_the_fix(cluster: PlayCluster) -> None:
+    order = a_job(namespace="nowhere", environment=PLAIN)
+    with pytest.raises(Refused) as refused:
+        cluster.launch(order)
+    assert refused.value.code == "NamespaceMissing"
+    assert "kubectl create namespace nowhere" in refused.value.hint
+    seen = cluster.seen()
+    assert (seen.state, seen.code) == ("exited", "NamespaceMissing")
+
+
+def test_a_quota_is_waited_for_and_a_policy_is_not(cluster: PlayCluster) -> None:
+    full = "jobs.batch is forbidden: exceeded quota: q"
+    cluster.kube.refusals["apply", "Job"] = Forbidden("ClusterForbidden", full, details={"status": 403})
+    with pytest.raises(Unavailable) as waits:
+        cluster.launch()
+    assert waits.value.code == "QuotaExceeded"
+    denied = "admission webhook denied the request: no root"
+    cluster.kube.refusals["apply", "Job"] = Forbidden("ClusterForbidden", denied, details={"status": 403})
+    with pytest.raises(Refused, match="no root"):
+        cluster.launch()
+
+
+def test_an_unknown_instance_type_is_refused(cluster: PlayCluster) -> None:
+    with pytest.raises(Refused) as refused:
+        cluster.launch(a_job(namespace="team", environment=PLAIN, instance_type="gpu-xl"))
+    assert refused.value.code == "InvalidInstanceType"
+
+
+def test_an_image_that_never_comes_is_the_end_of_it(cluster: PlayCluster) -> None:
+    cluster.launch()
+    job = cluster.job()
+    waiting = [{"name": "main", "image": "i", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "404"}}}]
+    cluster.pod(job, containerStatuses=waiting)
+    assert cluster.seen().state == "staging"
+    cluster.clock.passes(61)
+    assert (cluster.seen().state, cluster.seen().code) == ("exited", "ImagePullFailed")
+    cluster.jobs.tend()
+    assert "deletionTimestamp" in meta(cluster.job())
+    cluster.settle()
+    assert cluster.seen().code == "ImagePullFailed"
+
+
+def test_what_is_lost_in_part_is_ended_as_a_whole(cluster: PlayCluster) -> None:
+    cluster.launch(a_job(namespace="team", environment=PLAIN, instance_count=2))
+    job = cluster.write({**cluster.job(), "spec": {"suspend": False}})
+    cluster.pod(job, 0, **running())
+    cluster.pod(job, 1, phase="Failed", reason="Evicted", message="low on disk")
+    assert cluster.seen().live
+    cluster.jobs.tend()
+    assert "deletionTimestamp" in meta(cluster.job())
+
+
+def test_a_node_that_is_gone_loses_its_pods(cluster: PlayCluster) -> None:
+    cluster.launch()
+    job = cluster.job()
+    pod = cluster.pod(job, **running())
+    disruption = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
+    gone = {**pod, "metadata": {**meta(pod), "deletionTimestamp": "2024-05-01T00:00:00Z"}}
+    cluster.kube.write({**gone, "status": running(conditions=[disruption])})
+    cluster.kube.write(a_node(ready=False))
+    cluster.sees(lambda: cluster.seen().state == "lost")
+    assert cluster.seen().machine_fault
