@@ -66,6 +66,13 @@ class ClusterSettings(Settings):
     kueue_queue: Annotated[str, Knob("Kueue LocalQueue of jobs that name none.", off="empty")] = ""
 
     # What user containers may do
+    network_policies: Annotated[
+        bool, Knob("Keep everyone but its own ranks from a job's pods, by NetworkPolicies.", off="false")
+    ] = True
+    egress: Annotated[
+        Literal["open", "gateway"],
+        Knob("Where jobs without zone-bound data may connect to: anywhere, or to gateway and DNS alone."),
+    ] = "open"
     pod_security: Annotated[
         Literal["baseline", "restricted"],
         Knob("restricted refuses images that run as root, for namespaces that enforce that level."),

@@ -45,8 +45,8 @@ def test_one_instance_is_a_config_map_and_a_job():
 
 def test_several_instances_have_names_and_start_together():
     made = an_attempt(instance_count=3)
-    assert kinds(made) == ["ConfigMap", "Service", "Job"]
-    service, job = made.objects[1:]
+    assert kinds(made) == ["ConfigMap", "Service", "NetworkPolicy", "Job"]
+    service, job = made.objects[1], made.job
     assert service["spec"]["clusterIP"] == "None"
     assert service["spec"]["publishNotReadyAddresses"] is True
     assert pod(made)["subdomain"] == service["metadata"]["name"]

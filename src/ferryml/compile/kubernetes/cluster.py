@@ -52,6 +52,9 @@ class Cluster(BaseModel):
     image_pull_policy: str = "IfNotPresent"
     workload_node_selector: TextMap = Field({}, validation_alias=_knob("workload_node_selector"))
     workload_tolerations: Maps = Field((), validation_alias=_knob("workload_tolerations"))
+    network_policies: bool = True
+    egress: str = "open"
+    gateway_port: int = 8443
     pod_security: str = "baseline"
     run_as_user: int = 65532
     priority_class: str = ""

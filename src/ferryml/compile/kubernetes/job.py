@@ -10,7 +10,7 @@ from typing import Any
 from ferryml.compile.kubernetes.cluster import Cluster
 from ferryml.compile.kubernetes.distribution import Group
 from ferryml.compile.kubernetes.images import pull_secrets, user_image
-from ferryml.compile.kubernetes.labels import KIND, MANAGED_BY, UID, annotations_of, labels_of
+from ferryml.compile.kubernetes.labels import ATTEMPT, KIND, MANAGED_BY, UID, annotations_of, labels_of
 from ferryml.compile.kubernetes.mounts import DataMounts
 from ferryml.compile.kubernetes.names import attempt_name
 from ferryml.compile.kubernetes.plan import FERRY, FOLDER, PLAN, Archive, make_plan
@@ -25,6 +25,7 @@ from ferryml.compile.kubernetes.pods import (
     user_security,
     volumes,
 )
+from ferryml.compile.kubernetes.policies import ranks_policy
 from ferryml.compile.kubernetes.shared_memory import shared_memory
 from ferryml.domain.errors import Refused
 from ferryml.domain.orders import JobOrder
@@ -85,7 +86,8 @@ def make_attempt(attempt: Attempt, cluster: Cluster) -> Manifests:
     meta = _meta(attempt, name)
     objects = [
         config_map(meta, plan, cluster, cluster.main_sh),
-        *([_service(meta, name, launch.uid, launch.attempt)] if several else []),
+        *([_service(meta)] if several else []),
+        *([ranks_policy(meta)] if several and cluster.network_policies else []),
         _job(attempt, cluster, meta, group, mounts),
     ]
     return Manifests(tuple(objects), plan, notes)
@@ -125,10 +127,9 @@ def _labels(attempt: Attempt) -> dict[str, str]:
     return {**dict(attempt.labels), **mine}
 
 
-def _service(meta: Mapping[str, Json], name: str, uid: str, attempt: int) -> dict[str, Json]:
+def _service(meta: Mapping[str, Json]) -> dict[str, Json]:
     """Gives each rank a host name as soon as its pod has an address."""
-    labels = meta["labels"]
-    wanted = {key: labels[key] for key in (MANAGED_BY, KIND, UID, "ferryml.dev/attempt")}
+    wanted = {key: meta["labels"][key] for key in (MANAGED_BY, KIND, UID, ATTEMPT)}
     spec = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": wanted}
     return {"apiVersion": "v1", "kind": "Service", "metadata": dict(meta), "spec": spec}
 
