@@ -9,8 +9,11 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,15 +94,20 @@ class Clusters:
         with ThreadPoolExecutor() as several:
             list(several.map(lambda wanted: self(*wanted), nodes.items()))
 
-    def heal(self) -> None:
-        """Takes back the faults of all of ours."""
-        for cluster in self._own.values():
-            faults.heal(cluster)
-
     def down(self) -> None:
         """At the end of the session."""
+        for given in self._given.values():
+            if isinstance(given, Cluster):
+                given.close()
         with ThreadPoolExecutor() as several:
             list(several.map(Cluster.down, self._own.values()))
+
+
+def given_hosts() -> set[str]:
+    """Addresses of API servers that are not ours, to which tests may connect although they are not loopback."""
+    files = [c.kubeconfig for c in given_clusters().values() if isinstance(c, GivenCluster) and c.kubeconfig.exists()]
+    names = [name for f in files for name in re.findall(r"server: *[\"']?https?://\[?([^]:/\s\"']+)", f.read_text())]
+    return {str(found[4][0]) for name in names for found in socket.getaddrinfo(name, None)} | set(names)
 
 
 def given_clusters() -> dict[str, Cluster | GivenCluster]:
@@ -125,16 +133,26 @@ def clusters(component) -> Iterator[Clusters]:
 
 @pytest.fixture
 def cluster(clusters: Clusters) -> Iterator[Cluster | GivenCluster]:
-    """`cloud`, healed afterwards."""
-    yield clusters("cloud")
-    clusters.heal()
+    """`cloud`, afterwards as it was: no faults, the firewall of before."""
+    with _as_it_was(clusters("cloud")) as found:
+        yield found
 
 
 @pytest.fixture
 def onprem(clusters: Clusters) -> Iterator[Cluster | GivenCluster]:
-    """The second cluster, healed afterwards."""
-    yield clusters("onprem")
-    clusters.heal()
+    """The second cluster, afterwards as it was."""
+    with _as_it_was(clusters("onprem")) as found:
+        yield found
+
+
+@contextmanager
+def _as_it_was(cluster: Cluster | GivenCluster) -> Iterator[Cluster | GivenCluster]:
+    if isinstance(cluster, GivenCluster):
+        yield cluster
+        return
+    wall, let_out = cluster.wall, cluster.let_out
+    yield cluster
+    faults.heal(cluster, wall, let_out)
 
 
 @pytest.fixture

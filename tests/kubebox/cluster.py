@@ -77,14 +77,19 @@ class Cluster:
 
     def down(self) -> None:
         """Ends every process of it and removes every trace."""
-        if self._api:
-            self._api.close()
+        self.close()
         for node in self.nodes:
             node.remove()
         control_groups.end(self.at.name)
         _clear(self.folder)
         network.remove(self.at)
         shutil.rmtree(self.folder)
+
+    def close(self) -> None:
+        """Ends our connections; the cluster lives on."""
+        if self._api:
+            self._api.close()
+            self._api = None
 
     def add_node(self) -> Node:
         """One more, ready when this returns."""

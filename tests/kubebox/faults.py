@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from dataclasses import replace
 
-from kubebox.cluster import Cluster
-from kubebox.firewall import OPEN
+from kubebox.cluster import LET_OUT, Cluster
+from kubebox.firewall import OPEN, Firewall
 from kubebox.node import PROGRAMS, Node
 from kubebox.processes import wait_for
 
@@ -62,10 +63,10 @@ def taint(cluster: Cluster, node: Node, key: str, value: str = "", effect: str =
     cluster.kubectl("taint", "node", node.name, f"{key}={value}:{effect}", "--overwrite")
 
 
-def heal(cluster: Cluster) -> None:
-    """Takes back every fault, firewall, taint and fake device; costs little when all is well."""
-    if cluster.wall != OPEN:
-        cluster.set_firewall(OPEN)
+def heal(cluster: Cluster, wall: Firewall = OPEN, let_out: Sequence[str] = LET_OUT) -> None:
+    """Takes back every fault, taint and fake device, and puts this firewall up; costs little when all is well."""
+    if (cluster.wall, cluster.let_out) != (wall, list(let_out)):
+        cluster.set_firewall(wall, let_out)
     if not cluster.programs.alive("apiserver"):
         restart_api_server(cluster)
     hurt = [node for node in cluster.nodes if not all(node.programs.alive(name) for name in PROGRAMS)]
@@ -75,8 +76,10 @@ def heal(cluster: Cluster) -> None:
     for node in cluster.nodes:
         thaw_node(node)
     cluster.wait_ready(cluster.nodes)
+    ours = {node.name for node in cluster.nodes}
     for seen in cluster.api.get("/api/v1/nodes")["items"]:
-        _undress(cluster, seen)
+        if seen["metadata"]["name"] in ours:
+            _undress(cluster, seen)
 
 
 def _undress(cluster: Cluster, seen: dict) -> None:

@@ -1,5 +1,8 @@
 """Programs are named by what they are made from, so that a change is built and nothing else is."""
 
+import os
+
+import components
 import pytest
 
 from kubebox import build, places
@@ -36,3 +39,9 @@ def test_a_long_path_does_not_break_sockets(monkeypatch, tmp_path):
     assert len(str(places.run_folder())) <= places.LONGEST_RUN_FOLDER
     monkeypatch.setenv("KUBEBOX_HOME", "/srv/kubebox")
     assert str(places.run_folder()) == "/srv/kubebox/run"
+
+
+def test_without_root_the_reason_is_told(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(components.MissingError, match="which only root on Linux may make"):
+        components.find("kubernetes")

@@ -1,5 +1,6 @@
 """The harness keeps its promises: clusters that behave as real ones, walls that hold, faults that come and go."""
 
+import base64
 import json
 import os
 import socket
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kubebox import control_groups, faults
+from kubebox import control_groups, crowd, faults, images
 from kubebox.cluster import sweep
 from kubebox.firewall import Firewall
 from kubebox.network import Addresses, reserving
@@ -237,6 +238,43 @@ def test_what_a_crashed_run_left_behind_is_removed(clusters, cluster):
     assert not control_groups.processes(at.namespace(0)) + control_groups.processes(at.name)
     assert not [path for path in Path("/run/netns").iterdir() if path.name == at.name]
     assert str(folder) not in Path("/proc/self/mounts").read_text()
+
+
+def test_images_are_built_and_pulled_with_a_password(clusters, cluster, new_namespace, image_registry, tmp_path):
+    site = clusters.kubebox()
+    namespace = new_namespace(site)
+    (tmp_path / "Containerfile").write_text(f"FROM {images.BASE}\nRUN echo made > /made\nUSER 1234\n")
+    image_registry.push(images.build(tmp_path / "Containerfile", tmp_path, "kubebox.test/made:1"), "team/made:1")
+    address = site.expose(image_registry.port)
+    for node in site.nodes:
+        node.trust_registry(address)
+    secret = base64.b64encode(f"{image_registry.user}:{image_registry.password}".encode()).decode()
+    keys = {".dockerconfigjson": json.dumps({"auths": {address: {"auth": secret}}})}
+    kind = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson"}
+    site.apply(kind | {"metadata": {"name": "pull"}, "stringData": keys}, namespace=namespace)
+    main = {"image": f"{address}/team/made:1"}
+    site.apply(probe("stranger", main=main), namespace=namespace)
+    place(site, namespace, probe("friend", main=main, imagePullSecrets=[{"name": "pull"}]))
+    said = site.kubectl("exec", "-n", namespace, "friend", "--", "sh", "-c", "id -u; cat /made")
+    assert said.split() == ["1234", "made"]
+    refused = "jsonpath={.status.containerStatuses[0].state.waiting.reason}"
+    assert site.kubectl("get", "pod", "-n", namespace, "stranger", "-o", refused) in (
+        "ErrImagePull",
+        "ImagePullBackOff",
+    )
+
+
+def test_played_nodes_take_pods_that_tolerate_them(clusters, cluster, new_namespace, component):
+    site = clusters.kubebox()
+    namespace = new_namespace(site)
+    names = crowd.start(site, component("kwok")["kwok"], 20)
+    try:
+        spec = {"tolerations": [{"key": crowd.TAINT["key"], "operator": "Exists"}], "nodeSelector": crowd.LABELS}
+        place(site, namespace, probe("played", **spec))
+        node = site.kubectl("get", "pod", "-n", namespace, "played", "-o", "jsonpath={.spec.nodeName}")
+        assert node in names
+    finally:
+        crowd.stop(site)
 
 
 def pod_ip(cluster, namespace, name):
