@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, ML_JOBS, PODS, SERVICES
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, ML_JOBS, NETWORK_POLICIES, PODS, SERVICES
 from ferryml.backends.kubernetes.kube import meta, name_of
 from ferryml.compile.kubernetes.names import attempt_name, resource_name
 from ferryml.domain.errors import Forbidden, Refused, Unavailable
@@ -147,3 +147,12 @@ def test_a_node_that_is_gone_loses_its_pods(cluster: PlayCluster) -> None:
     cluster.kube.write(a_node(ready=False))
     cluster.sees(lambda: cluster.seen().state == "lost")
     assert cluster.seen().machine_fault
+
+
+def test_the_namespace_is_closed_before_its_first_pod_and_again_when_opened(cluster: PlayCluster) -> None:
+    cluster.launch()
+    assert cluster.kube.get(NETWORK_POLICIES, "team", "ferry-jobs") is not None
+    cluster.kube.delete(NETWORK_POLICIES, "team", "ferry-jobs")
+    cluster.clock.passes(601)
+    cluster.launch(uid="job.w.k")
+    assert cluster.kube.get(NETWORK_POLICIES, "team", "ferry-jobs") is not None

@@ -6,12 +6,12 @@ import builtins
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from ferryml.backends.kubernetes.gangs import Gangs
 from ferryml.backends.kubernetes.gateway_door import ClusterDoor
-from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, SERVICES, VOLUME_CLAIMS
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, NETWORK_POLICIES, SERVICES, VOLUME_CLAIMS
 from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta, name_of, namespace_of
 from ferryml.backends.kubernetes.ledger import Held
 from ferryml.backends.kubernetes.observe import View, is_over_in_part, job_seen
@@ -24,6 +24,7 @@ from ferryml.compile.kubernetes.cluster import Cluster
 from ferryml.compile.kubernetes.job import Attempt, make_attempt
 from ferryml.compile.kubernetes.names import attempt_name, uid_hash
 from ferryml.compile.kubernetes.pods import Owner
+from ferryml.compile.kubernetes.policies import namespace_policies
 from ferryml.domain.errors import Conflict, FerryError, Forbidden, NotFound, Refused, Unavailable
 from ferryml.domain.instance_types import choose, table
 from ferryml.domain.orders import EnvironmentOrder
@@ -33,6 +34,9 @@ from ferryml.domain.statuses import Finding
 log = logging.getLogger(__name__)
 
 Key = tuple[str, int]
+
+GUARD_AGAIN = timedelta(minutes=10)
+"""A namespace may be made anew, and people may delete its policies."""
 
 
 class Explainer(Protocol):
@@ -75,6 +79,8 @@ class KubeJobs:
     _doomed: set[Key] = field(default_factory=set)
     """Attempts that came to their end while pods of them are still there."""
     _verdicts: dict[Key, JobSeen] = field(default_factory=dict)
+    _guarded: dict[str, datetime] = field(default_factory=dict)
+    """When the policies of a namespace were applied."""
 
     def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
         self.environments.prepare(env, uid, grant)
@@ -102,6 +108,7 @@ class KubeJobs:
             self._end(launch.uid, earlier)
         made = make_attempt(self._attempt(launch, held), self.cluster)
         try:
+            self._guard(launch.order.namespace)
             for body in made.objects:
                 answer = self.kube.apply(body)
         except FerryError as error:
@@ -159,6 +166,14 @@ class KubeJobs:
         found = self.watched.jobs.select(word_of(uid, attempt))
         return next((job for job in found if name_of(job) == attempt_name(uid, attempt)), None)
 
+    def _guard(self, namespace: str) -> None:
+        """Closes the namespace's jobs against others, before their pods are made; anew if someone opened them."""
+        at = self._guarded.get(namespace)
+        if at is None or self.now() - at > GUARD_AGAIN:
+            for body in namespace_policies(namespace, self.cluster):
+                self.kube.apply(body)
+            self._guarded[namespace] = self.now()
+
     def _attempt(self, launch: Launch, held: Held) -> Attempt:
         order = launch.order
         types, _ = table([*self.watched.types.all(), *self.watched.alias_types.all()])
@@ -191,6 +206,7 @@ class KubeJobs:
         self.kube.delete(CONFIG_MAPS, namespace, name)
         if int((job.get("spec") or {}).get("completions") or 1) > 1:
             self.kube.delete(SERVICES, namespace, name)
+            self.kube.delete(NETWORK_POLICIES, namespace, name)
 
 
 def _is_finished(job: Manifest) -> bool:
