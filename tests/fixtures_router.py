@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ferryml.router.app import Router
+from ferryml.router.haproxy.process import Haproxy
 from ferryml.router.haproxy.router import HaproxyRouter, Places
 from ferryml.settings import RouterSettings
 from router_play import Play
@@ -22,18 +23,33 @@ async def _local(settings: RouterSettings, captured: list) -> tuple[Router, int]
 class OnHaproxy(HaproxyRouter):
     """Its folder goes with it."""
 
+    any_thread = True
+
     async def stop(self, drain_s: float = 5) -> None:
         super().stop(drain_s)
-        shutil.rmtree(self._places.run)
+        shutil.rmtree(self.base)
+
+    @property
+    def base(self) -> Path:
+        return self._places.run
+
+    @property
+    def haproxy(self) -> Haproxy:
+        return self._haproxy
+
+
+def on_haproxy(settings: RouterSettings, captured: list, **more: object) -> OnHaproxy:
+    """Not started yet."""
+    dice = random.Random(7)
+    base = Path(tempfile.mkdtemp(prefix="fr-"))  # the paths of sockets must be short
+    return OnHaproxy(
+        settings, Places(base / "files", base), dice.random, lambda: f"{dice.getrandbits(64):016x}",
+        lambda *a: captured.append(a), **more,
+    )  # fmt: skip
 
 
 async def _haproxy(settings: RouterSettings, captured: list) -> tuple[OnHaproxy, int]:
-    dice = random.Random(7)
-    base = Path(tempfile.mkdtemp(prefix="fr-"))  # the paths of sockets must be short
-    router = OnHaproxy(
-        settings, Places(base / "files", base), dice.random, lambda: f"{dice.getrandbits(64):016x}",
-        lambda *a: captured.append(a),
-    )  # fmt: skip
+    router = on_haproxy(settings, captured)
     return router, router.start("127.0.0.1", 0)
 
 
@@ -58,3 +74,20 @@ async def play(request, captured):
     yield made
     await made.stop()
     await router.stop(1)
+
+
+@pytest.fixture
+async def on(component, captured):
+    """`await on(max_connections=10)`: a caller of HAProxy alone, with these settings."""
+    component("haproxy")
+    plays = []
+
+    async def make(host: str = "127.0.0.1", **settings: object) -> Play:
+        router = on_haproxy(RouterSettings(**settings), captured)
+        plays.append(Play(router, router.start(host, 0)))
+        return plays[-1]
+
+    yield make
+    for play in plays:
+        await play.stop()
+        await play.router.stop(1)

@@ -115,6 +115,8 @@ class Play:
     weights: dict[str, int] = field(default_factory=dict)
     direct: dict[str, str] = field(default_factory=dict)
     mirror: dict[str, int] = field(default_factory=dict)
+    token_keys: tuple[str, ...] = ()
+    """Public keys; when there are any, tokens open and keys do not."""
     name: str = "digits"
     made: list[Model] = field(default_factory=list)
 
@@ -131,6 +133,7 @@ class Play:
         self.router.apply(
             EndpointRoute(
                 uid=f"endpoint.ws.{self.name}", name=self.name, key_hashes=(digest(KEY), digest(OTHER)),
+                auth_mode="aml_token" if self.token_keys else "key", token_keys=self.token_keys,
                 weights=self.weights, direct=self.direct, mirror=self.mirror,
                 revisions=tuple(
                     RevisionRoute(
@@ -142,6 +145,13 @@ class Play:
                 ),
             )
         )  # fmt: skip
+
+    async def apply_aside(self) -> None:
+        """The same while requests go on, where the router may be told from another thread."""
+        if getattr(self.router, "any_thread", False):
+            await asyncio.to_thread(self.apply)
+        else:
+            self.apply()
 
     async def serve(self, says: object = 1, **limits: int) -> Model:
         """The usual beginning: one revision with all the traffic."""

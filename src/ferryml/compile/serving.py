@@ -130,8 +130,9 @@ def routes(revision: RevisionOrder, port: int) -> Routes:
 def endpoint_route(uid: str, order: EndpointOrder, plan: Plan) -> EndpointRoute:
     """What the router is told after a turn."""
     return EndpointRoute(
-        uid=uid, name=order.name, key_hashes=order.key_hashes, weights=plan.weights, direct=plan.direct,
-        mirror=plan.mirror,
+        uid=uid, name=order.name, auth_mode=order.auth_mode, key_hashes=order.key_hashes,
+        token_keys=tuple(_PEM.findall(order.token_public_key)),
+        weights=plan.weights, direct=plan.direct, mirror=plan.mirror,
         revisions=tuple(_revision_route(one, plan.upstreams.get(one.revision, ())) for one in plan.running),
     )  # fmt: skip
 
@@ -161,6 +162,7 @@ def _revision_route(revision: RevisionOrder, instances: Sequence[InstanceSeen]) 
     )  # fmt: skip
 
 
+_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----")
 _PORT = re.compile(r"\$(?:PORT\b|\{PORT\b)")
 
 

@@ -226,6 +226,7 @@ class EndpointOrder(Wire):
     key_hashes: tuple[str, ...] = ()
     """sha256 hex of primary and secondary key."""
     token_public_key: str = ""
+    """PEM (P-256) of who signs tokens; two, one after the other, while one replaces the other."""
     traffic: dict[str, int] = {}
     """deployment -> percent."""
     mirror_traffic: dict[str, int] = {}

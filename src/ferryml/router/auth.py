@@ -27,16 +27,19 @@ class Door:
         self._clock = clock
         self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def enter(self, authorization: str, key_hashes: Iterable[str], peer: str) -> None:
-        """Raises Unauthenticated, or TooManyGuesses after MAX_FAILURES within WINDOW_S."""
+    def enter(
+        self, authorization: str, key_hashes: Iterable[str], peer: str, signed: Callable[[str], bool] | None = None
+    ) -> None:
+        """Raises Unauthenticated, or TooManyGuesses after MAX_FAILURES within WINDOW_S. `signed` looks at tokens."""
         scheme, _, key = authorization.partition(" ")
         given = hashlib.sha256(key.strip().encode("latin-1", "replace")).hexdigest()
         matches = [hmac.compare_digest(given, known) for known in key_hashes]
-        if scheme.lower() == "bearer" and any(matches):
+        if scheme.lower() == "bearer" and (signed(key.strip()) if signed else any(matches)):
             return
         if self._failed(peer) > MAX_FAILURES:
             raise TooManyGuesses("LimitExceeded", "too many wrong keys from this address", f"Wait {WINDOW_S:.0f} s.")
-        words = "the key is wrong" if authorization else "no key came with the request"
+        what = "token" if signed else "key"
+        words = f"the {what} is wrong or expired" if authorization else f"no {what} came with the request"
         raise Unauthenticated("Unauthenticated", words, "Send `Authorization: Bearer KEY`; see get-credentials.")
 
     def _failed(self, peer: str) -> int:

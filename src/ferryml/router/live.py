@@ -9,6 +9,7 @@ from ferryml.domain.errors import NotFound
 from ferryml.domain.routes import EndpointRoute, RevisionRoute, choose
 from ferryml.router.slots import Pool
 from ferryml.router.tally import Tally
+from ferryml.router.tokens import verifier
 
 
 class LiveRevision:
@@ -32,6 +33,8 @@ class LiveEndpoint:
 
     def __init__(self, route: EndpointRoute, boot: str) -> None:
         self.route = route
+        self.signed: Callable[[str], bool] | None = None
+        """Looks at tokens; None where keys open."""
         self.revisions: dict[str, LiveRevision] = {}
         self.update(route, boot)
 
@@ -45,6 +48,7 @@ class LiveEndpoint:
             if name not in self.revisions:
                 self.revisions[name] = LiveRevision(revision, boot)
             self.revisions[name].update(revision)
+        self.signed = verifier(route.uid, route.token_keys) if route.auth_mode == "aml_token" else None
         self.route = route
 
     def pick(self, deployment: str, draw: float) -> LiveRevision:

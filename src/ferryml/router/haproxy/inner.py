@@ -29,7 +29,7 @@ def for_revisions() -> list[str]:
     raised = error_body(
         "ModelFailed", "the model's program answered with an error",
         "See `ferry online-deployment get-logs` for the traceback.",
-        '"model_status": %[var(txn.model)], "model_answer": "%[res.body,bytes(0,500),json(utf8ps)]"',
+        '"model_status": %[var(txn.model)], "model_answer": "%[var(txn.words),json(utf8ps)]"',
     )  # fmt: skip
     return [
         "defaults revisions from base",
@@ -52,8 +52,9 @@ def for_revisions() -> list[str]:
         "http-response set-var(txn.model) status if { status ge 400 }",
         "http-response del-header server",
         "http-response wait-for-body time 1s at-least 500 if { status ge 500 }",
+        "http-response set-var(txn.words) res.body,bytes(0,500) if { status ge 500 }",
         returned_later(502, raised, "if { status ge 500 }"),
-        "acl short res.body_size 1:@INLINE@",
+        "acl short res.hdr_val(content-length) 1:@INLINE@",
         "acl empty status 204 304",
         f"http-response wait-for-body time {LONGEST_REQUEST_S}s if short !empty",
         "http-response set-var(txn.said) res.body_len if short",

@@ -1,0 +1,150 @@
+"""What the second tier does beyond the contract of all routers: time in total, streams, large bodies, replicas."""
+
+import asyncio
+import time
+
+from ferryml.domain.routes import Peer, RouterTable, owner
+from router_play import KEY, digest, read_answer, until
+
+PATH = "/api/v1/endpoint/digits/score"
+HEAD = f"POST {PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n".encode()
+UID, A = "endpoint.ws.digits", "a" * 10
+
+
+class Drips:
+    """A model that answers in pieces with pauses."""
+
+    def __init__(self, pieces: int, pause_s: float, chunked: bool) -> None:
+        self.pieces, self.pause_s, self.chunked = pieces, pause_s, chunked
+        self.sent = 0
+
+    async def start(self) -> "Drips":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.gate = asyncio.Event()
+        return self
+
+    async def stop(self) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            framing = b"transfer-encoding: chunked" if self.chunked else b"content-length: %d" % self.pieces
+            writer.write(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n")
+            for _ in range(self.pieces):
+                writer.write(b"1\r\nx\r\n" if self.chunked else b"x")
+                await writer.drain()
+                self.sent += 1
+                await asyncio.sleep(self.pause_s)
+            writer.write(b"0\r\n\r\n" if self.chunked else b"")
+        except (OSError, EOFError):
+            pass
+        finally:
+            writer.close()
+
+
+async def _dripping(play, **how: object) -> Drips:
+    model = await Drips(**how).start()
+    play.made.append(model)
+    play.models[A] = [model]
+    play.limits[A] = {"request_timeout_ms": 1000}
+    play.weights = {A: 100}
+    play.apply()
+    return model
+
+
+async def test_streams_arrive_as_they_are_made(on):
+    play = await on()
+    await _dripping(play, pieces=5, pause_s=0.2, chunked=True)
+    reader, writer = await asyncio.open_connection("127.0.0.1", play.port)
+    began, at = time.monotonic(), []
+    writer.write(HEAD + b"content-length: 0\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    for _ in range(5):
+        await reader.readuntil(b"x\r\n")
+        at.append(time.monotonic() - began)
+    assert at[0] < 0.3, "the first piece did not wait for the last"
+    assert max(late - early for early, late in zip(at, at[1:], strict=False)) < 0.5
+    writer.close()
+
+
+async def test_an_answer_that_never_ends_is_ended(on):
+    play = await on()
+    for chunked in (True, False):
+        model = await _dripping(play, pieces=200, pause_s=0.1, chunked=chunked)
+        reader, writer = await asyncio.open_connection("127.0.0.1", play.port)
+        writer.write(HEAD + b"connection: close\r\ncontent-length: 0\r\n\r\n")
+        said = await asyncio.wait_for(reader.read(), 9)
+        assert not said.endswith(b"0\r\n\r\n")
+        assert 10 <= model.sent < 80
+        writer.close()
+
+
+async def test_large_bodies_both_ways(on):
+    play = await on()
+    model = await play.serve(says="y" * 20_000_000, request_timeout_ms=20_000)
+    body = b"x" * 20_000_000
+    said = await play.ask(body)
+    assert said.status == 200
+    assert len(said.body) == 20_000_002
+    assert model.seen[0][2] == body
+
+
+async def test_a_body_without_an_end_is_cut(on):
+    play = await on(max_body_bytes=1_000_000)
+    model = await play.serve(request_timeout_ms=60_000)
+    reader, writer = await asyncio.open_connection("127.0.0.1", play.port)
+    writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+
+    async def pour() -> None:
+        while True:
+            writer.write(chunk)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    pouring = asyncio.create_task(pour())
+    await asyncio.wait({pouring, asyncio.create_task(reader.read())}, timeout=9, return_when="FIRST_COMPLETED")
+    pouring.cancel()
+    assert not model.seen
+    assert (await play.ask()).status == 200
+    writer.close()
+
+
+async def test_a_slow_but_steady_upload_is_not_late(on):
+    play = await on()
+    model = await play.serve(request_timeout_ms=500)
+    reader, writer = await asyncio.open_connection("127.0.0.1", play.port)
+    writer.write(HEAD + b"content-length: 400000\r\n\r\n")
+    for _ in range(20):
+        writer.write(b"x" * 20_000)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+    assert (await asyncio.wait_for(read_answer(reader), 5)).status == 200
+    assert len(model.seen[0][2]) == 400_000
+    writer.close()
+
+
+async def test_what_the_model_said_when_it_failed_is_passed_on(on):
+    play = await on()
+    model = await play.serve()
+    model.manner = "raises"
+    said = await play.ask()
+    assert said.json["error"]["details"] == {"model_status": 500, "model_answer": '{"message": "boom"}'}
+    assert said.json["request_id"] == said.headers["x-request-id"]
+
+
+async def test_another_path_and_limit_hold_at_once(on):
+    play = await on()
+    model = await play.serve(max_concurrent_requests=1, max_queue_wait_ms=3000)
+    reloads = play.router.sidecar.reloads
+    play.limits[A] = {"max_concurrent_requests": 3, "max_queue_wait_ms": 3000, "request_timeout_ms": 9000}
+    play.apply()
+    model.manner = "slow"
+    asks = [asyncio.create_task(play.ask()) for _ in range(4)]
+    await until(lambda: model.busy == 3)
+    model.gate.set()
+    assert [(await one).status for one in asks] == [200] * 4
+    assert model.most_busy == 3
+    assert play.router.sidecar.reloads == reloads
