@@ -12,3 +12,12 @@ def test_a_site_is_named_and_joined_by_the_command_it_prints(ferry):
     assert again["join_token"] != made["join_token"]
     assert "Pending" in ferry("site", "list", "-o", "table").out
     assert ferry("site", "delete", "-n", "edge", "-y").out == ""
+
+
+def test_the_name_may_be_a_word_and_the_lines_are_told(ferry):
+    said = ferry("site", "create", "onprem", "--zone", "eu-dc1")
+    made = json.loads(said.out)
+    assert (made["site"]["name"], made["site"]["zone"]) == ("onprem", "eu-dc1")
+    assert "helm upgrade --install ferry-agent" in made["helm"]
+    assert made["helm"] in said.err
+    assert made["kubectl"] in said.err

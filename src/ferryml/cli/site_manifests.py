@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +14,21 @@ import typer
 from ferryml.cli import kit
 from ferryml.cli.kit import Shared
 
+Word = Annotated[str | None, typer.Argument(help="The site's name; -n says it too.", show_default=False)]
+Name = Annotated[str | None, typer.Option("--name", "-n", help="The site's name.")]
 Part = Literal["all", "crds", "lasting", "agent", "uninstall"]
+
+
+@dataclass(kw_only=True)
+class Place(kit.Bundle):
+    """Which site, of which server, and where in its cluster."""
+
+    name: Name = None
+    server: Annotated[str | None, typer.Option("--server", help="The server; else the context's.")] = None
+    join_token: Annotated[
+        str | None, typer.Option("--join-token", help="One-time token of `ferry site create`; - reads stdin.")
+    ] = None
+    namespace: Annotated[str, typer.Option("--namespace", help="Namespace of Ferry's own pods.")] = "ferry-system"
 
 
 def add(app: typer.Typer) -> None:
@@ -21,13 +36,7 @@ def add(app: typer.Typer) -> None:
 
     @kit.verb(app, "manifests")
     def manifests(
-        shared: Shared, name: kit.Name,
-        server: Annotated[str | None, typer.Option("--server", help="The server; else the context's.")] = None,
-        token: Annotated[
-            str | None, typer.Option("--join-token", help="One-time token of `ferry site create`; - reads stdin.")
-        ] = None,
-        namespace: Annotated[str, typer.Option("--namespace", help="Namespace of Ferry's own pods.")] = "ferry-system",
-        values: kit.OptionalFile = None, set: kit.Set = None,
+        shared: Shared, place: Place, word: Word = None, values: kit.OptionalFile = None, set: kit.Set = None,
         part: Annotated[
             Part, typer.Option("--part", help="all: crds, lasting (namespace, site store) and agent; uninstall a Job.")
         ] = "all",
@@ -35,11 +44,19 @@ def add(app: typer.Typer) -> None:
         """Print manifests for `kubectl apply --server-side -f -`; values are those of the chart ferry-agent."""
         from ferryml.cli.output import yaml_documents
 
-        site: dict[str, Any] = {"site.name": name, "site.server_url": server or shared.client.target.url}
-        if token:
-            site["joinToken"] = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105  a dash for stdin
+        site: dict[str, Any] = {
+            "site.name": name_of(word, place.name), "site.server_url": place.server or shared.client.target.url,
+        }  # fmt: skip
+        if place.join_token:
+            piped = place.join_token == "-"  # noqa: S105  a dash for stdin, no secret
+            site["joinToken"] = sys.stdin.readline().strip() if piped else place.join_token
         chosen = _values(values, kit.overrides(set, **site))
-        sys.stdout.write(yaml_documents(_documents(part, chosen, namespace)))
+        sys.stdout.write(yaml_documents(_documents(part, chosen, place.namespace)))
+
+
+def name_of(word: str | None, name: str | None) -> str:
+    """As a word or as -n. Raises Refused(Usage)."""
+    return str(kit.need(word or name, "--name"))
 
 
 def _values(file: Path | None, changes: list[str | Mapping[str, Any]]) -> Any:

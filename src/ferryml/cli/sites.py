@@ -14,21 +14,29 @@ app = new_app("Sites: clusters and machines that have joined.")
 
 @kit.verb(app, "create")
 def create(
-    shared: Shared, name: kit.Name,
+    shared: Shared, word: site_manifests.Word = None, name: site_manifests.Name = None,
     zone: Annotated[str | None, typer.Option("--zone", help="Residency zone; else the name.")] = None,
     set: Annotated[list[str] | None, typer.Option("--set", help="Settings of the site: python=nearest ...")] = None,
 ) -> Any:  # fmt: skip
-    """Name a new site; the answer holds the one-time command that joins it."""
+    """Name a new site; the answer holds the one line that joins it: by helm, by kubectl, or on a machine."""
     from ferryml.sdk.overrides import parse_path, value_of
 
     settings = {str(parse_path(path)[0]): value_of(value) for path, _, value in (s.partition("=") for s in set or ())}
-    return shared.client.sites.create({"name": name, "zone": zone or "", "settings": settings})
+    site = site_manifests.name_of(word, name)
+    return _told(shared, shared.client.sites.create({"name": site, "zone": zone or "", "settings": settings}))
 
 
 @kit.verb(app, "token")
-def token(shared: Shared, name: kit.Name) -> Any:
+def token(shared: Shared, word: site_manifests.Word = None, name: site_manifests.Name = None) -> Any:
     """Make another one-time join token."""
-    return shared.client.sites.token(name)
+    return _told(shared, shared.client.sites.token(site_manifests.name_of(word, name)))
+
+
+def _told(shared: Shared, made: Any) -> Any:
+    """Names the lines to run, where a person reads along."""
+    shared.talk.note(f"In a cluster, run:\n  {made['helm']}\nor, without Helm:\n  {made['kubectl']}")
+    shared.talk.note(f"On a machine, run:\n  {made['command']}")
+    return made
 
 
 site_manifests.add(app)
