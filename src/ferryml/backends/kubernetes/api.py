@@ -49,24 +49,20 @@ class HttpKube:
 
     Args:
         fence: called before each write; raises when this program must not write (any more).
+        transport: instead of the network.
     """
 
     def __init__(
-        self, access: Access, fence: Callable[[], None] = lambda: None, timeout_s: float = 30, connect_s: float = 10
-    ) -> None:
+        self, access: Access, fence: Callable[[], None] = lambda: None, timeout_s: float = 30, connect_s: float = 10,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:  # fmt: skip
         self._fence = fence
         self._timeout = httpx.Timeout(timeout_s, connect=connect_s)
         self._client = httpx.Client(
             base_url=access.url,
             auth=auth_of(access),
             timeout=self._timeout,
-            transport=httpx.HTTPTransport(
-                verify=access.tls,
-                proxy=access.proxy or None,
-                trust_env=False,
-                socket_options=KEEP_ALIVE,
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
-            ),
+            transport=transport or _network(access),
             trust_env=False,
             headers={"User-Agent": "ferry-agent"},
         )
@@ -254,6 +250,16 @@ class HttpWatch:
                 raw.shutdown(socket.SHUT_RDWR)
             except OSError:
                 return
+
+
+def _network(access: Access) -> httpx.HTTPTransport:
+    return httpx.HTTPTransport(
+        verify=access.tls,
+        proxy=access.proxy or None,
+        trust_env=False,
+        socket_options=KEEP_ALIVE,
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=16),
+    )
 
 
 _STRICT = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}

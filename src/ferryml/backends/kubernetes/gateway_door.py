@@ -47,17 +47,18 @@ class HttpGatewayDoor:
         authority: PEM text of the gateway's own authority.
         token: the agent's token for the audience `ferry-gateway-admin`.
         heard: called when there is news.
+        transport: instead of the network.
     """
 
     def __init__(
         self, url: str, call_url: str, authority: str, token: Callable[[], str],
-        heard: Callable[[], None] = lambda: None,
+        heard: Callable[[], None] = lambda: None, transport: httpx.BaseTransport | None = None,
     ) -> None:  # fmt: skip
         self._url, self._token, self.heard = url.rstrip("/"), token, heard
-        tls = ssl.create_default_context(cadata=authority)
         self._client = httpx.Client(
-            base_url=call_url.rstrip("/"), verify=tls, timeout=httpx.Timeout(30, connect=5), trust_env=False
-        )
+            base_url=call_url.rstrip("/"), trust_env=False,
+            transport=transport or httpx.HTTPTransport(verify=ssl.create_default_context(cadata=authority)),
+        )  # fmt: skip
         self._lock = threading.Lock()
         self._receipts: dict[Key, Receipt | None] = {}
         self._states: dict[Key, dict[int, dict[str, Any]]] = {}

@@ -96,7 +96,7 @@ def only_meta(body: Manifest) -> Manifest:
 
 
 def _slim_meta(body: Manifest) -> Manifest:
-    kept = {key: value for key, value in meta(body).items() if key != "managedFields"}
+    kept = {key: value for key, value in meta(body).items() if key not in ("managedFields", "annotations")}
     notes = {key: value for key, value in annotations_of(body).items() if key != LAST_SEEN}
     return {**kept, "annotations": notes} if notes else kept
 
