@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from fixtures_components import not_run
+from fixtures_components import INSTALL_LIMIT_S, not_run
 from kubebox import cluster as kube
 from kubebox import faults
 from kubebox.cluster import Cluster
@@ -27,7 +27,7 @@ from kubebox.places import run_folder
 
 NAMES = ("cloud", "onprem")
 FOLDER = "system_kubernetes"
-TEST_LIMIT_S = 600
+TEST_LIMIT_S = INSTALL_LIMIT_S + 600
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -124,14 +124,15 @@ def test_walls_hold_in_both_directions(clusters, cluster, new_namespace, listeni
     assert reaches(site, namespace, "worker", f"{gateway_ip}:9000")
 
 
-def test_the_hub_has_a_name_and_unknown_names_are_refused_quickly(cluster, namespace):
-    place(cluster, namespace, probe("worker"))
+def test_the_hub_has_a_name_and_unknown_names_are_refused_quickly(clusters, cluster, namespace):
+    site = clusters.kubebox()
+    place(site, namespace, probe("worker"))
     code = "import socket; print(socket.gethostbyname('hub.kubebox.test'), end=' ')\n"
     code += (
         "try: socket.gethostbyname('nowhere.example')\nexcept socket.gaierror as e: print(e.errno == socket.EAI_NONAME)"
     )
-    told = cluster.kubectl("exec", "-n", namespace, "worker", "--", "python", "-c", code)
-    assert told.split() == [cluster.hub, "True"]
+    told = site.kubectl("exec", "-n", namespace, "worker", "--", "python", "-c", code)
+    assert told.split() == [site.hub, "True"]
 
 
 def test_a_cut_link_is_silent_and_mends(clusters, cluster, new_namespace, listening):
