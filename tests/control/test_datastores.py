@@ -77,3 +77,9 @@ def test_secrets_are_named_and_never_held(play):
     place, _, _ = reach(play, "d")
     assert place.options["secret"] == "s3-key"
     assert datastores.show(play.deps, OWNER, WORKSPACE, "d")["secret_ref"] == {"name": "s3-key", "keys": {}}
+
+
+def test_a_claim_s_prefix_travels_with_its_places(play):
+    made(play, name="d", type="kubernetes_pvc", claim_name="c", prefix="team-a")
+    place, _, _ = reach(play, "d")
+    assert place.options["prefix"] == "team-a"
