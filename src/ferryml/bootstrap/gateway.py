@@ -31,24 +31,50 @@ START_LIMIT_S = 10.0
 TRIM_EVERY_S = 60.0
 
 
+class GatewayParts:
+    """Everything of a gateway but its HTTP: store, journal, door, and what passes things on."""
+
+    def __init__(self, settings: SiteSettings, enrolled: Enrolled, wire: Wire, dice: SystemDice) -> None:
+        self._settings, state = settings, settings.state_dir.resolve()
+        self.db = Database(state / "gateway.db")
+        self.store = SiteStore(state / "store", settings.min_free_disk_bytes, lambda: dice.id(16))
+        grants = Grants(enrolled.server_key, enrolled.server_id, enrolled.site)
+        uplink, runs = Uplink(wire), Runs(self.db)
+        self.journal = Journal(self.db, settings.max_log_bytes)
+        retry = (settings.retry_min_s, settings.retry_max_s)
+        self.forwarder = Forwarder(self.db, self.journal, self.store, uplink, self._created, retry)
+        self._mlflow = MlflowDoor(self.db, self.journal, runs, self.store, uplink, self.forwarder)
+        self._mlflow.new_run_id = lambda: secrets.token_hex(16)
+        self.door = Door(grants, self.db, self.journal, runs, self.store, uplink, dice.secret)
+        self.forwarder.chores = self._chores
+        self._trimmed = time.monotonic()
+        self.routes = Routes(self.door, self._mlflow, self.store, settings.max_body_bytes)
+
+    def close(self) -> None:
+        self.forwarder.stop()
+        self.door.close()
+        self.db.close()
+
+    def _created(self, uid: str, call: MlflowCall, result: Json) -> None:
+        self._mlflow.created(uid, call, result)
+
+    def _chores(self) -> None:
+        self._mlflow.fetch_bases()
+        limit = self._settings.store_max_bytes
+        if limit and time.monotonic() - self._trimmed > TRIM_EVERY_S:
+            self._trimmed = time.monotonic()
+            self.door.trim(limit)
+
+
 class GatewayProgram:
     """`door` is for the agent, the HTTP routes are for jobs and deployments."""
 
     def __init__(self, settings: SiteSettings, enrolled: Enrolled, wire: Wire, dice: SystemDice) -> None:
-        self._settings, state = settings, settings.state_dir.resolve()
-        self._db = Database(state / "gateway.db")
-        self.store = SiteStore(state / "store", settings.min_free_disk_bytes, lambda: dice.id(16))
-        grants = Grants(enrolled.server_key, enrolled.server_id, enrolled.site)
-        uplink, journal, runs = Uplink(wire), Journal(self._db, settings.max_log_bytes), Runs(self._db)
-        retry = (settings.retry_min_s, settings.retry_max_s)
-        self.forwarder = Forwarder(self._db, journal, self.store, uplink, self._created, retry)
-        self._mlflow = MlflowDoor(self._db, journal, runs, self.store, uplink, self.forwarder)
-        self._mlflow.new_run_id = lambda: secrets.token_hex(16)
-        self.door = Door(grants, self._db, journal, runs, self.store, uplink, dice.secret)
-        self.forwarder.chores = self._chores
-        self._trimmed = time.monotonic()
-        routes = Routes(self.door, self._mlflow, self.store, settings.max_body_bytes)
-        config = uvicorn.Config(build_app(routes, dice.id), log_config=None, access_log=False, lifespan="off")
+        self._settings = settings
+        self._parts = GatewayParts(settings, enrolled, wire, dice)
+        self.store, self.door, self.forwarder = self._parts.store, self._parts.door, self._parts.forwarder
+        app = build_app(self._parts.routes, dice.id)
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="ferry-gateway", daemon=True)
 
@@ -68,9 +94,7 @@ class GatewayProgram:
         self._server.force_exit = True
         if self._thread.is_alive():
             self._thread.join(5)
-        self.forwarder.stop()
-        self.door.close()
-        self._db.close()
+        self._parts.close()
 
     def no_room(self) -> str:
         """Why nothing new can start here for want of disk; empty when there is enough."""
@@ -82,13 +106,3 @@ class GatewayProgram:
 
     def _serve(self) -> None:
         self._server.run(sockets=[self._socket])
-
-    def _created(self, uid: str, call: MlflowCall, result: Json) -> None:
-        self._mlflow.created(uid, call, result)
-
-    def _chores(self) -> None:
-        self._mlflow.fetch_bases()
-        limit = self._settings.store_max_bytes
-        if limit and time.monotonic() - self._trimmed > TRIM_EVERY_S:
-            self._trimmed = time.monotonic()
-            self.door.trim(limit)

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, cast
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ferryml.domain.errors import Defect, FerryError, Refused, TooLarge
+from ferryml.domain.errors import FerryError
 from ferryml.domain.orders import Json, Tree
 from ferryml.gateway.door import Door
+from ferryml.gateway.http import BLOCK, Row, body_of, handlers, read_as, receive, token_of
 from ferryml.gateway.journal import Caller, check_offset
 from ferryml.gateway.mlflow import Answer, Ask, MlflowDoor, refusal
-from ferryml.gateway.store import Draft, SiteStore
+from ferryml.gateway.store import SiteStore
 
-log = logging.getLogger(__name__)
-
-BLOCK = 1 << 20
 FETCH_WAIT_S = 20.0
+PATIENT_THREADS = 200
+"""For calls that wait for the link: they must not keep others from coming in."""
 ANY = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-M = TypeVar("M", bound=BaseModel)
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class OutputSaid(BaseModel):
@@ -47,6 +44,8 @@ class CompleteSaid(BaseModel):
 
     exit_code: int
     outputs: dict[str, Json] = {}
+    of: int = Field(1, ge=1, le=100_000)
+    """Pods of the job, each of which says this."""
 
 
 class Routes:
@@ -54,41 +53,43 @@ class Routes:
 
     def __init__(self, door: Door, mlflow: MlflowDoor, store: SiteStore, max_body_bytes: int) -> None:
         self._door, self._mlflow, self._store, self._limit = door, mlflow, store, max_body_bytes
+        self._patient = ThreadPoolExecutor(PATIENT_THREADS, thread_name_prefix="ferry-call")
 
     async def health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def get_blob(self, request: Request) -> Response:
         """A file or manifest of the grant; Range is honoured."""
-        caller = await self._caller(request)
-        path = await run_in_threadpool(self._door.blob, caller, request.path_params["digest"], FETCH_WAIT_S)
+        caller, loop = await self._caller(request), asyncio.get_running_loop()
+        digest = request.path_params["digest"]
+        path = await loop.run_in_executor(self._patient, self._door.blob, caller, digest, FETCH_WAIT_S)
         return FileResponse(path, media_type="application/octet-stream")
 
     async def put_blob(self, request: Request) -> Response:
         caller, digest = await self._caller(request), request.path_params["digest"]
         with self._store.draft() as draft:
-            await _receive(request, draft)
+            await receive(request, draft)
             _, size = await run_in_threadpool(draft.publish, digest)
         await run_in_threadpool(self._door.received, caller, digest)
         return JSONResponse({"digest": digest, "size": size})
 
     async def post_output(self, request: Request) -> Response:
         caller = await self._caller(request)
-        said = _read(OutputSaid, await _body(request, max(self._limit, 64 * BLOCK)))
+        said = read_as(OutputSaid, await body_of(request, max(self._limit, 64 * BLOCK)))
         ref, seq = await run_in_threadpool(self._door.take_output, caller, said.name, said.tree, said.type)
         return JSONResponse({"tree": ref.model_dump(), "seq": seq})
 
     async def post_log(self, request: Request) -> Response:
         caller = await self._caller(request)
         path, offset = request.query_params.get("path", ""), check_offset(request.query_params.get("offset", "0"))
-        data = await _body(request, self._limit)
+        data = await body_of(request, self._limit)
         size = await run_in_threadpool(self._door.take_log, caller, path, offset, data)
         return JSONResponse({"size": size})
 
     async def complete(self, request: Request) -> Response:
         caller = await self._caller(request)
-        said = _read(CompleteSaid, await _body(request, self._limit))
-        seq = await run_in_threadpool(self._door.complete, caller, said.exit_code)
+        said = read_as(CompleteSaid, await body_of(request, self._limit))
+        seq = await run_in_threadpool(self._door.complete, caller, said.exit_code, said.of)
         return JSONResponse({"receipt": seq})
 
     async def mlflow(self, request: Request) -> Response:
@@ -108,13 +109,14 @@ class Routes:
         if request.method == "PUT":
             caller = await self._caller(request)
             with self._store.draft() as draft:
-                await _receive(request, draft)
+                await receive(request, draft)
                 blob, _ = await run_in_threadpool(draft.publish)
             await run_in_threadpool(self._door.received, caller, blob)
             ask = _with(ask, blob=blob)
         else:
-            ask = _with(ask, body=await _body(request, self._limit))
-        return _response(await run_in_threadpool(self._mlflow_now, _token(request), ask))
+            ask = _with(ask, body=await body_of(request, self._limit))
+        loop = asyncio.get_running_loop()
+        return _response(await loop.run_in_executor(self._patient, self._mlflow_now, token_of(request), ask))
 
     def _mlflow_now(self, token: str, ask: Ask) -> Answer:
         """One step in one thread: a program that logs in a loop waits for each answer."""
@@ -122,12 +124,13 @@ class Routes:
         return self._mlflow.answer(caller, self._door.grant_of(caller), ask)
 
     async def _caller(self, request: Request) -> Caller:
-        return await run_in_threadpool(self._door.who, _token(request))
+        return await run_in_threadpool(self._door.who, token_of(request))
 
 
-def build(routes: Routes, new_id: Callable[[], str]) -> Starlette:
-    """The application; `new_id` names requests in errors and the log."""
-    table: list[tuple[str, Endpoint, list[str]]] = [
+def build(routes: Routes, new_id: Callable[[], str], more: Iterable[Row] = ()) -> Starlette:
+    """The application; `new_id` names requests in errors and the log, `more` is what clusters have beside."""
+    table: list[Row] = [
+        *more,
         ("/healthz", routes.health, ["GET"]),
         ("/v1/blobs/{digest}", routes.get_blob, ["GET"]),
         ("/v1/blobs/{digest}", routes.put_blob, ["PUT"]),
@@ -137,33 +140,10 @@ def build(routes: Routes, new_id: Callable[[], str]) -> Starlette:
         ("/v1/complete", routes.complete, ["POST"]),
         ("/mlflow/{path:path}", routes.mlflow, ANY),
     ]
-
-    def refused(request: Request, error: Exception) -> Response:
-        told = _told(error)
-        status = error.status_code if isinstance(error, HTTPException) else told.status
-        return JSONResponse({"error": told.as_dict(), "request_id": new_id()}, status)
-
-    def gone(request: Request, error: Exception) -> Response:
-        return Response(status_code=499)
-
     return Starlette(
         routes=[Route(path, endpoint, methods=methods) for path, endpoint, methods in table],
-        exception_handlers={FerryError: refused, HTTPException: refused, Exception: refused, ClientDisconnect: gone},
+        exception_handlers=handlers(new_id),
     )
-
-
-def _told(error: Exception) -> FerryError:
-    """The one error shape for everything; what is not ours by type is our defect, and the log has it."""
-    if isinstance(error, FerryError):
-        return error
-    if isinstance(error, HTTPException):
-        return Refused("NotFound" if error.status_code == 404 else "BadRequest", error.detail)
-    return Defect("Internal", "the gateway has a defect", "Its log has the story.")
-
-
-def _token(request: Request) -> str:
-    kind, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" else ""
 
 
 def _with(ask: Ask, body: bytes = b"", blob: str = "") -> Ask:
@@ -176,37 +156,3 @@ def _response(answer: Answer) -> Response:
     if answer.stream is not None:
         return StreamingResponse(answer.stream, answer.status, answer.headers, answer.content_type)
     return Response(answer.body, answer.status, media_type=answer.content_type)
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge("LimitExceeded", f"the body is larger than {limit} bytes", "Send it in parts, or as a file.")
-        parts.append(chunk)
-    return b"".join(parts)
-
-
-async def _receive(request: Request, draft: Draft) -> None:
-    """Files go to disk in blocks, off the event loop."""
-    block = bytearray()
-    async for chunk in request.stream():
-        block += chunk
-        if len(block) >= BLOCK:
-            await run_in_threadpool(draft.write, bytes(block))
-            block.clear()
-    if block:
-        await run_in_threadpool(draft.write, bytes(block))
-
-
-def _read(model: type[M], body: bytes) -> M:
-    try:
-        return model.model_validate(json.loads(body))
-    except ValidationError as error:
-        first: Any = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Refused("BadRequest", f"{where}: {first['msg']}") from error
-    except (ValueError, RecursionError) as error:
-        raise Refused("BadRequest", "the body is not JSON") from error

@@ -41,6 +41,22 @@ CREATE INDEX IF NOT EXISTS facts_by_run ON facts (uid, run, kind, name);
 CREATE TABLE IF NOT EXISTS answers (
     uid TEXT, question TEXT, kind TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (uid, question)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS artifacts (uid TEXT, path TEXT, digest TEXT NOT NULL, PRIMARY KEY (uid, path)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS admissions (
+    namespace TEXT, prefix TEXT, uid TEXT NOT NULL, attempt INTEGER NOT NULL, kind TEXT NOT NULL,
+    PRIMARY KEY (namespace, prefix)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS admissions_by_uid ON admissions (uid);
+CREATE TABLE IF NOT EXISTS states (
+    uid TEXT, attempt INTEGER, rank INTEGER, body TEXT NOT NULL, PRIMARY KEY (uid, attempt, rank)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS shares (
+    uid TEXT, attempt INTEGER, name TEXT, rank INTEGER, digest TEXT NOT NULL,
+    PRIMARY KEY (uid, attempt, name, rank)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS finished (
+    uid TEXT, attempt INTEGER, rank INTEGER, exit_code INTEGER NOT NULL,
+    PRIMARY KEY (uid, attempt, rank)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS environments (
+    key TEXT PRIMARY KEY, digest TEXT NOT NULL, size INTEGER NOT NULL, lock TEXT NOT NULL, python TEXT NOT NULL,
+    notes TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (url TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 """
 
 Value = str | int | bytes | None

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
+from dataclasses import replace
 from pathlib import Path
 
 from ferryml.compile.tree import parse_tree, tree_bytes
@@ -15,8 +16,11 @@ from ferryml.domain.orders import Tree, TreeRef
 from ferryml.domain.residency import output_matter
 from ferryml.domain.seen import Receipt
 from ferryml.gateway.database import Database
+from ferryml.gateway.environments import UID, Environments
 from ferryml.gateway.grants import Grants, stays
 from ferryml.gateway.journal import Caller, Journal
+from ferryml.gateway.pods import Pods
+from ferryml.gateway.ranks import Ranks
 from ferryml.gateway.runs import Runs
 from ferryml.gateway.store import SiteStore
 from ferryml.gateway.uplink import Uplink
@@ -36,7 +40,11 @@ class Door:
         self._store, self._uplink, self._new_secret = store, uplink, new_secret
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="ferry-fetch")
         self._contents: dict[str, frozenset[str]] = {}
+        self._ranks = Ranks(db)
         self.url = ""
+        self.pods: Pods | None = None
+        """On a cluster: who comes in with a service account's token."""
+        self.environments: Environments | None = None
 
     # for the agent
 
@@ -47,6 +55,23 @@ class Door:
         if claims.mlflow_run_id:
             self._runs.add(uid, claims.mlflow_run_id)
         return token
+
+    def admit_pods(self, caller: Caller, namespace: str, prefix: str) -> None:
+        """Lets the pods of an attempt in; those of older attempts are out. Raises Forbidden(BadGrant, StaleAttempt).
+
+        A preparation comes under the grant of the job that waits for it, and may read and write nothing of that job's.
+        """
+        if self.pods is None:
+            raise Refused("NotSupported", "this site has no pods")
+        job = caller.kind == "job"
+        if job == caller.uid.startswith(UID):
+            raise Refused("BadRequest", f"{caller.uid} is no {caller.kind}")
+        claims = self._grants.verify(caller.grant, caller.uid if job else None)
+        with self._db.transaction():
+            self._journal.admit(replace(caller, workspace=claims.workspace), "")
+            self.pods.admit(caller, namespace, prefix)
+        if job and claims.mlflow_run_id:
+            self._runs.add(caller.uid, claims.mlflow_run_id)
 
     def renew(self, uid: str, grant: str) -> None:
         self._journal.renew(uid, self._grants.verify(grant, uid).workspace, grant)
@@ -75,6 +100,8 @@ class Door:
     def who(self, token: str) -> Caller:
         """Raises Unauthenticated for tokens that are unknown or of an older attempt."""
         caller = self._journal.who(hash_of(token)) if token else None
+        if caller is None and token and self.pods is not None:
+            return self.pods.who(token)
         if caller is None:
             raise Unauthenticated("Unauthenticated", "this token opens nothing here; a newer attempt may own the job")
         return caller
@@ -84,6 +111,8 @@ class Door:
 
     def blob(self, caller: Caller, digest: str, wait_s: float) -> Path:
         """The bytes, fetched if need be. Raises Unavailable while a long fetch goes on."""
+        if self.environments is not None and self.environments.has(digest):
+            return self._store.path(digest)
         claims = self.grant_of(caller)
         if not self._granted(claims, digest):
             raise Forbidden("BadGrant", f"{digest} is not in the grant of {caller.uid}")
@@ -112,6 +141,10 @@ class Door:
         if missing:
             raise Conflict("BlobMissing", f"{len(missing)} files of output {name} were not sent", "PUT them first.")
         digest, _ = self._store.put([tree_bytes(tree)])
+        whole = self._ranks.joined(caller, name, digest, tree, self._tree)
+        if whole is not tree:
+            tree = whole
+            digest, _ = self._store.put([tree_bytes(tree)])
         self._see(digest, caller.workspace)
         ref = TreeRef(digest=digest, kind="tree", size=sum(entry.size for entry in tree.entries))
         record = OutputRecord(name=name, tree=ref, bound=stays(claims, output_matter(kind)))
@@ -120,13 +153,22 @@ class Door:
 
     def take_log(self, caller: Caller, path: str, offset: int | None, data: bytes) -> int:
         """Returns the file's size."""
+        if caller.kind != "job":
+            return (offset or 0) + len(data)  # a preparation's log is read from its pod
         claims = self.grant_of(caller)
         if "logs" not in claims.writes:
             raise Forbidden("BadGrant", f"{caller.uid} has no logs")
         return self._journal.append_log(caller, path, offset, data, held=stays(claims, "logs"))
 
-    def complete(self, caller: Caller, exit_code: int) -> int:
-        return self._journal.complete(caller, exit_code)
+    def complete(self, caller: Caller, exit_code: int, of: int = 1) -> int | None:
+        """The receipt's number; None while other ranks of the `of` have not completed."""
+        code = self._ranks.finish(caller, exit_code, of)
+        return None if code is None else self._journal.complete(caller, code)
+
+    def close_attempt(self, uid: str, attempt: int, exit_code: int) -> None:
+        """Nobody of it can say anything more: what is here is all there will be."""
+        code = self._ranks.exit_code(uid, attempt)
+        self._journal.complete(self._journal.stream(uid, attempt), code or exit_code)
 
     def trim(self, limit: int) -> int:
         """Keeps the site store below `limit` bytes; what is bound here or not yet sent is never removed."""
@@ -147,6 +189,9 @@ class Door:
             self._see(digest, workspace)
         return self._store.fetch(digest, lambda offset: self._uplink.download(digest, grant, offset))
 
+    def _tree(self, digest: str) -> Tree:
+        return parse_tree(self._store.read(digest, MANIFEST_LIMIT))
+
     def _granted(self, grant: Grant, digest: str) -> bool:
         if digest in grant.reads:
             return True
@@ -162,8 +207,7 @@ class Door:
             while len(self._contents) >= REMEMBERED_GRANTS:
                 self._contents.pop(next(iter(self._contents)))
             try:
-                tree = parse_tree(self._store.read(root, MANIFEST_LIMIT))
-                self._contents[root] = frozenset(entry.digest for entry in tree.entries)
+                self._contents[root] = frozenset(entry.digest for entry in self._tree(root).entries)
             except Refused:
                 self._contents[root] = frozenset()
         return self._contents[root]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,6 +21,10 @@ from ferryml.gateway.database import Database
 
 Item = LogChunk | MlflowCall | OutputRecord
 _ITEM: TypeAdapter[Item] = TypeAdapter(Item)
+_OF_A_UID = (
+    "streams", "outputs", "refusals", "logs", "runs", "facts", "answers", "artifacts", "admissions", "states", "shares",
+    "finished",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,10 @@ class Caller:
     attempt: int
     workspace: str
     grant: str
+    rank: int = 0
+    """Which pod of a job of several."""
+    kind: str = "job"
+    """`preparation`: makes an environment, and nothing of it is for the server."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -55,18 +63,24 @@ class Journal:
         self._db, self._max_log = db, max_log_bytes
         self.changed = threading.Condition()
         """Notified when entries come or go."""
+        self.news: Callable[[str, int], None] = lambda uid, attempt: None
+        """Told when there may be another receipt of an attempt."""
 
     # who may write
 
     def admit(self, caller: Caller, token_hash: str) -> None:
-        """Opens the stream; tokens of older attempts die. Raises Forbidden(StaleAttempt) when a newer one is open."""
+        """Opens the stream; tokens of older attempts die. Pods need none: `token_hash` is empty then.
+
+        Raises Forbidden(StaleAttempt) when a newer one is open.
+        """
         with self._db.transaction():
             newest = self._db.row("SELECT MAX(attempt) FROM streams WHERE uid = ?", caller.uid)
             if newest and newest[0] is not None and cast(int, newest[0]) > caller.attempt:
                 raise Forbidden("StaleAttempt", f"attempt {newest[0]!r} of {caller.uid} is open already")
             self._open(caller)
             self._db.run("DELETE FROM tokens WHERE uid = ? AND attempt < ?", caller.uid, caller.attempt)
-            self._db.run("INSERT INTO tokens VALUES (?, ?, ?)", token_hash, caller.uid, caller.attempt)
+            if token_hash:
+                self._db.run("INSERT INTO tokens VALUES (?, ?, ?)", token_hash, caller.uid, caller.attempt)
 
     def renew(self, uid: str, workspace: str, grant: str) -> None:
         """What is still to be sent goes under the newer grant."""
@@ -148,6 +162,7 @@ class Journal:
                 *caller.key,
             )
             row = self._db.row("SELECT complete_seq FROM streams WHERE uid = ? AND attempt = ?", *caller.key)
+            self._tell_news(*caller.key)
         return cast(int, row[0]) if row else 0
 
     # what became of it
@@ -219,6 +234,7 @@ class Journal:
         sql = "DELETE FROM entries WHERE state != 'held' AND uid = ? AND attempt = ? AND seq <= ?"
         gone = self._db.run(sql, uid, attempt, seq)
         self._notify()
+        self._tell_news(uid, attempt)
         return gone
 
     def separate(self, parts: Sequence[Pending]) -> None:
@@ -247,6 +263,7 @@ class Journal:
             self._db.run("DELETE FROM entries WHERE uid = ? AND attempt = ? AND seq = ?", *key)
             self._db.run("REPLACE INTO refusals VALUES (?, ?, ?, ?, ?)", *key, output, words)
         self._notify()
+        self._tell_news(entry.uid, entry.attempt)
 
     def prune(self) -> int:
         """Forgets work that is over and wholly with the server; pinned bytes stay."""
@@ -257,7 +274,7 @@ class Journal:
         over = [str(uid) for (uid,) in self._db.rows(sql)]
         for uid in over:
             with self._db.transaction():
-                for table in ("streams", "outputs", "refusals", "logs", "runs", "facts", "answers", "artifacts"):
+                for table in _OF_A_UID:
                     self._db.run(f"DELETE FROM {table} WHERE uid = ?", uid)  # noqa: S608  names are ours
         return len(over)
 
@@ -270,6 +287,12 @@ class Journal:
             caller.workspace,
             caller.grant,
         )
+
+    def _tell_news(self, uid: str, attempt: int) -> None:
+        """Only of what is complete: before that there is no receipt."""
+        row = self._db.row("SELECT complete_seq FROM streams WHERE uid = ? AND attempt = ?", uid, attempt)
+        if row is not None and row[0] is not None:
+            self._db.after(lambda: self.news(uid, attempt))
 
     def _notify(self) -> None:
         """Never under the database's lock: those who wait for changes look into it."""

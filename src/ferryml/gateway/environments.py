@@ -1,0 +1,57 @@
+"""Prepared environments of this site: which archive a key stands for, and the lock that it was made from."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import BaseModel, Field
+
+from ferryml.domain.errors import Conflict, Forbidden, NotFound
+from ferryml.domain.orders import Digest, Json
+from ferryml.gateway.database import Database
+from ferryml.gateway.journal import Caller
+from ferryml.gateway.pulse import Pulse
+from ferryml.gateway.store import SiteStore
+
+UID = "environment."
+LOCK_LIMIT = 4 << 20
+
+
+class EnvironmentSaid(BaseModel):
+    """Body of `POST /v1/environment`, said by the pod that made it."""
+
+    digest: Digest
+    lock: str = Field(max_length=LOCK_LIMIT)
+    python: str = Field("", max_length=100)
+    notes: list[str] = Field([], max_length=100)
+
+
+class Environments:
+    """Archives are blobs of the site store: what is used least goes first, and is made anew when it is missed."""
+
+    def __init__(self, db: Database, store: SiteStore, pulse: Pulse) -> None:
+        self._db, self._store, self._pulse = db, store, pulse
+
+    def take(self, caller: Caller, said: EnvironmentSaid) -> None:
+        """Raises Forbidden for everybody but the pod that prepares it."""
+        if caller.kind != "preparation" or not caller.uid.startswith(UID):
+            raise Forbidden("Forbidden", "only a preparation hands over an environment")
+        if not self._store.has(said.digest):
+            raise Conflict("BlobMissing", "the archive was not sent", "PUT it first.")
+        key, size = caller.uid[len(UID) :], self._store.size(said.digest)
+        values = (key, said.digest, size, said.lock, said.python, json.dumps([note[:1000] for note in said.notes]))
+        self._db.run("REPLACE INTO environments VALUES (?, ?, ?, ?, ?, ?)", *values)
+        self._pulse.tell(*caller.key)
+
+    def get(self, key: str) -> dict[str, Json]:
+        """Raises NotFound when there is none (any more)."""
+        row = self._db.row("SELECT digest, size, lock, python, notes FROM environments WHERE key = ?", key)
+        if row is None or not self._store.has(str(row[0])):
+            raise NotFound("NotFound", f"environment {key[:80]} is not here")
+        self._store.path(str(row[0]))
+        digest, size, lock, python, notes = row
+        return {"digest": digest, "size": size, "lock": lock, "python": python, "notes": json.loads(str(notes))}
+
+    def has(self, digest: str) -> bool:
+        """Whether this file is an environment: any work of the site that knows the digest may have it."""
+        return self._db.row("SELECT 1 FROM environments WHERE digest = ?", digest) is not None
