@@ -57,8 +57,11 @@ def gateway_word(kube: Kube, namespace: str) -> GatewayWord:
     return GatewayWord(data["public_key"], data["ca.pem"], data.get("url", ""))
 
 
-def member(kube: Kube, namespace: str, settings: SiteSettings, join_token: str, dice: SystemDice) -> ClusterMember:
-    """The site's membership, made at the first call.
+def member(
+    kube: Kube, namespace: str, settings: SiteSettings, join_token: str, dice: SystemDice,
+    ask: Callable[[Wire, Enrol], Enrolled] = enrol,
+) -> ClusterMember:  # fmt: skip
+    """The site's membership, made at the first call: `ask` turns the join token into it.
 
     Raises Unavailable while gateway or server are away, Refused (JoinTokenUsed, MissingField) when people must act.
     """
@@ -75,7 +78,7 @@ def member(kube: Kube, namespace: str, settings: SiteSettings, join_token: str, 
         )  # fmt: skip
         stranger = Wire(open_client(route), route)
         try:
-            enrolled = enrol(stranger, request)
+            enrolled = ask(stranger, request)
         finally:
             stranger.close()
         put_data(kube, CONFIG_MAPS, namespace, SITE, {"enrolled.json": enrolled.model_dump_json()})
