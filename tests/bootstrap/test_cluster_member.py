@@ -41,7 +41,7 @@ class Server:
     """Says yes, unless it is away."""
 
     away: bool = False
-    server: Server = field(default_factory=list)
+    asked: list[Enrol] = field(default_factory=list)
 
     def __call__(self, wire: Wire, request: Enrol) -> Enrolled:
         self.asked.append(request)
