@@ -1,5 +1,9 @@
 """Extras and settings of Ferry's programs."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from ferryml.cli import programs
@@ -38,3 +42,14 @@ def test_a_bad_file_is_refused(tmp_path, text):
     with pytest.raises(Refused) as caught:
         programs.settings(ServerSettings, {}, file)
     assert caught.value.code == "BadValue"
+
+
+@pytest.mark.parametrize(("said", "level"), [("debug", "DEBUG"), ("ERROR", "ERROR"), ("", "INFO"), ("chatty", "INFO")])
+def test_the_level_of_logs(said, level):
+    code = (
+        "import logging; from ferryml.cli.programs import log_to_stderr; log_to_stderr();"
+        "print(logging.getLevelName(logging.getLogger('ferryml').getEffectiveLevel()))"
+    )
+    environ = {**os.environ, "FERRY_LOG_LEVEL": said}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == level

@@ -60,10 +60,12 @@ def settings(
 
 
 def log_to_stderr() -> None:
-    """A program's log: one line each, with the time."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    """A program's log: one line each, with the time. FERRY_LOG_LEVEL names the least level; INFO by default."""
+    named = logging.getLevelNamesMapping()
+    level = named.get(os.environ.get("FERRY_LOG_LEVEL", "").upper(), logging.INFO)
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "alembic", "mlflow", "uvicorn.error"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
 def _read(config: Path | None) -> Mapping[str, Any]:

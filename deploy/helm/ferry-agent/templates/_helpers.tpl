@@ -49,7 +49,8 @@ package_index proxy
   "FERRY_CLUSTER_NAMESPACES" (ternary "" (join "," .Values.namespaces) .Values.clusterWide)
   "FERRY_CLUSTER_RUNNER_IMAGE" (include "ferry.runnerImage" .)
   "FERRY_CLUSTER_IMAGE_PULL_POLICY" .Values.images.pullPolicy
-  "FERRY_CLUSTER_STATE_DIR" "/var/lib/ferry" }}
+  "FERRY_CLUSTER_STATE_DIR" "/var/lib/ferry"
+  "FERRY_LOG_LEVEL" .Values.logLevel }}
 {{- if or .Values.ca.pem .Values.ca.configMap }}
 {{- $_ := set $said "FERRY_SITE_CA_BUNDLE" "/etc/ferry/ca/ca.pem" }}
 {{- if .Values.ca.packages }}{{- $_ := set $said "FERRY_CLUSTER_PACKAGE_CA" "/etc/ferry/ca/ca.pem" }}{{ end }}

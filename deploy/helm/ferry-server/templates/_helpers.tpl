@@ -68,6 +68,7 @@ artifacts_url database_url mlflow_database_url
   "FERRY_SERVER_HOST" "0.0.0.0"
   "FERRY_SERVER_PORT" "8765"
   "FERRY_SERVER_STATE_DIR" "/var/lib/ferry"
+  "FERRY_LOG_LEVEL" .Values.logLevel
   "FERRY_SERVER_REPLICAS" (toString .Values.replicas)
   "FERRY_SERVER_PUBLIC_URL" (include "ferry.publicUrl" .) }}
 {{- if .Values.tls.secret }}

@@ -92,6 +92,7 @@ def _fixed(values: AgentValues, namespace: str, version: str) -> dict[str, Scala
         "FERRY_CLUSTER_RUNNER_IMAGE": image(values.images, values.images.runner, version),
         "FERRY_CLUSTER_IMAGE_PULL_POLICY": values.images.pull_policy,
         "FERRY_CLUSTER_STATE_DIR": STATE_FOLDER,
+        "FERRY_LOG_LEVEL": values.log_level,
     }
     if values.ca.pem or values.ca.config_map:
         said["FERRY_SITE_CA_BUNDLE"] = f"{CA_FOLDER}/ca.pem"

@@ -90,6 +90,8 @@ class ServerValues(Part):
     resources: Resources = Resources(
         requests=Amounts(cpu="250m", memory="768Mi"), limits=Amounts(cpu="4", memory="2Gi")
     )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least level that the programs log."""
     node_selector: Mapping[str, str] = {}
     tolerations: tuple[Mapping[str, Any], ...] = ()
     priority_class: str = ""

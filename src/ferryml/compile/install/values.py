@@ -147,6 +147,8 @@ class AgentValues(Part):
     """PriorityClass of Ferry's own pods."""
     user_id: Annotated[int, Field(ge=0)] = 65532
     """User of Ferry's own pods; 0: the platform chooses, as OpenShift does."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least level that the programs log."""
     network_policy: bool = True
     """Only Ferry's pods may call the gateway, nobody the agent."""
     purge: bool = False
