@@ -38,12 +38,12 @@ class OnHaproxy(HaproxyRouter):
         return self._haproxy
 
 
-def on_haproxy(settings: RouterSettings, captured: list, **more: object) -> OnHaproxy:
+def on_haproxy(settings: RouterSettings, captured: list, places: dict | None = None, **more: object) -> OnHaproxy:
     """Not started yet."""
     dice = random.Random(7)
     base = Path(tempfile.mkdtemp(prefix="fr-"))  # the paths of sockets must be short
     return OnHaproxy(
-        settings, Places(base / "files", base), dice.random, lambda: f"{dice.getrandbits(64):016x}",
+        settings, Places(base / "files", base, **(places or {})), dice.random, lambda: f"{dice.getrandbits(64):016x}",
         lambda *a: captured.append(a), **more,
     )  # fmt: skip
 
@@ -82,8 +82,8 @@ async def on(component, captured):
     component("haproxy")
     plays = []
 
-    async def make(host: str = "127.0.0.1", **settings: object) -> Play:
-        router = on_haproxy(RouterSettings(**settings), captured)
+    async def make(host: str = "127.0.0.1", places: dict | None = None, **settings: object) -> Play:
+        router = on_haproxy(RouterSettings(**settings), captured, places)
         plays.append(Play(router, router.start(host, 0)))
         return plays[-1]
 

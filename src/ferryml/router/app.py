@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 import time
@@ -11,10 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ferryml.domain.counters import Counters
-from ferryml.domain.errors import FerryError, NotFound, Refused
+from ferryml.domain.errors import FerryError, NotFound
 from ferryml.domain.routes import EndpointRoute
 from ferryml.router import http1, serve
 from ferryml.router.auth import Door
+from ferryml.router.certificates import demand_tls
 from ferryml.router.live import LiveEndpoint
 from ferryml.settings import RouterSettings
 
@@ -79,7 +79,8 @@ class Router:
 
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port. Raises Refused when keys would travel in the clear."""
-        context = self._tls(host)
+        demand_tls(self._settings, host)
+        context = self._tls()
         self._socket = socket.create_server((host, port), backlog=512)
         self._socket.setblocking(False)
         self._loops = [
@@ -105,17 +106,12 @@ class Router:
     def _find(self, uid: str) -> LiveEndpoint | None:
         return next((endpoint for endpoint in self._endpoints.values() if endpoint.route.uid == uid), None)
 
-    def _tls(self, host: str) -> ssl.SSLContext | None:
+    def _tls(self) -> ssl.SSLContext | None:
         if self._settings.tls_cert:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.load_cert_chain(self._settings.tls_cert, self._settings.tls_key)
             return context
-        if not self._settings.allow_insecure and not _is_loopback(host):
-            raise Refused(
-                "BadArgument", f"the router will not listen on {host} without TLS: keys would travel in the clear",
-                "Set FERRY_ROUTER_TLS_CERT and FERRY_ROUTER_TLS_KEY, or FERRY_ROUTER_ALLOW_INSECURE=true.",
-            )  # fmt: skip
         return None
 
     async def _look(self) -> None:
@@ -246,12 +242,3 @@ async def _write(
     writer.write(http1.render(status, headers, body, keep_alive))
     async with asyncio.timeout(60):
         await writer.drain()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

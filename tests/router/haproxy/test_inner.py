@@ -3,8 +3,9 @@
 import asyncio
 import time
 
-from ferryml.domain.routes import Peer, RouterTable, owner
-from router_play import KEY, digest, read_answer, until
+from ferryml.domain.routes import Peer, owner
+from fixtures_components import unused_port
+from router_play import KEY, read_answer, until
 
 PATH = "/api/v1/endpoint/digits/score"
 HEAD = f"POST {PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n".encode()
@@ -148,3 +149,93 @@ async def test_another_path_and_limit_hold_at_once(on):
     assert [(await one).status for one in asks] == [200] * 4
     assert model.most_busy == 3
     assert play.router.sidecar.reloads == reloads
+
+
+def _ports(count: int) -> set[int]:
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(unused_port())
+    return found
+
+
+async def _replicas(on, count: int = 2) -> list:
+    """Routers that know one another; the first of the list owns the revision."""
+    peers = tuple(Peer(name=f"router-{n}", address=f"127.0.0.1:{port}") for n, port in enumerate(_ports(count)))
+    first = owner(peers, UID, A)
+    plays = []
+    for peer in sorted(peers, key=lambda peer: peer.name != first):
+        plays.append(await on(places={"me": peer.name, "peer_bind": peer.address, "peer_secret": "of-the-replicas-1"}))
+        plays[-1].router.join(peers)
+    return plays
+
+
+async def test_a_limit_holds_over_all_replicas(on):
+    one, other, third = await _replicas(on, 3)
+    model = await one.model(A, max_concurrent_requests=2, max_queue_wait_ms=3000)
+    model.manner = "slow"
+    for play in (one, other, third):
+        play.models, play.limits, play.direct, play.weights = one.models, one.limits, one.direct, {A: 100}
+        play.apply()
+    await until(lambda: all(_is_up(play) for play in (other, third)))
+    asks = [asyncio.create_task(play.ask()) for play in (one, other, third) for _ in range(4)]
+    await until(lambda: one.router.queued(UID)[A] == 10)
+    assert model.busy == 2
+    model.gate.set()
+    said = [await ask for ask in asks]
+    assert {answer.status for answer in said} == {200}
+    assert model.most_busy == 2
+    assert {answer.headers["x-request-id"].partition("-")[0] for answer in said} == {A}
+    assert not {name for _, headers, _ in model.seen for name in headers if name.startswith("x-ferry")}
+    for play in (one, other, third):
+        await until(lambda play=play: play.router.totals(UID)[A].requests == 4)
+
+
+async def test_codes_pass_from_the_owner(on):
+    one, other = await _replicas(on)
+    model = await one.model(A, max_concurrent_requests=1, max_queue_wait_ms=50, request_timeout_ms=200)
+    for play in (one, other):
+        play.models, play.limits, play.direct, play.weights = one.models, one.limits, one.direct, {A: 100}
+        play.apply()
+    await until(lambda: _is_up(other))
+    for manner, code in (("dies", "ModelFailed"), ("raises", "ModelFailed"), ("slow", "ModelTimeout")):
+        model.manner = manner
+        said = await other.ask()
+        assert said.code == code
+        assert said.json["request_id"] == said.headers["x-request-id"]
+
+
+async def test_when_the_owner_is_gone_others_serve_within_their_own_limit(on):
+    one, other = await _replicas(on)
+    model = await other.model(A, max_concurrent_requests=2, max_queue_wait_ms=3000)
+    for play in (one, other):
+        play.models, play.limits, play.direct, play.weights = other.models, other.limits, other.direct, {A: 100}
+        play.apply()
+    await until(lambda: _is_up(other))
+    await asyncio.to_thread(one.router.haproxy.end, 0)
+    codes = [(await other.ask()).status for _ in range(20)]
+    assert codes.count(200) >= 19, "at most the one that found the owner gone"
+    model.manner = "slow"
+    asks = [asyncio.create_task(other.ask()) for _ in range(4)]
+    await until(lambda: other.router.queued(UID)[A] == 2)
+    model.gate.set()
+    assert [(await ask).status for ask in asks] == [200] * 4
+    assert model.most_busy == 2
+
+
+async def test_only_replicas_enter_by_their_door(on):
+    one, _ = await _replicas(on)
+    model = await one.serve()
+    port = int(one.router._places.peer_bind.rpartition(":")[2])
+    for secret in ("", "x-ferry-peer: wrong\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"POST / HTTP/1.1\r\nhost: x\r\n{secret}x-ferry-route: w|r.digits.{A}\r\n\r\n".encode())
+        assert (await read_answer(reader)).status == 403
+        writer.close()
+    assert not model.seen
+
+
+def _is_up(play) -> bool:
+    master = play.router.sidecar._master
+    rows = [row.split(",") for row in master.ask(master.current(), "show stat -1 4 -1").splitlines()]
+    peers = [row for row in rows if row[0].startswith("peer.")]
+    return bool(peers) and all(row[17] == "UP" for row in peers)

@@ -57,6 +57,7 @@ def _global(options: Options) -> list[str]:
         f"maxconn {room}",
         f"nbthread {options.threads}",
         "no strict-limits",
+        "noreuseport",
         f"hard-stop-after {LONGEST_REQUEST_S + 60}s",
         f"stats socket {options.run}/admin.sock mode 600 level admin expose-fd listeners",
         "stats timeout 24d",

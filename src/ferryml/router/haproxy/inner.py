@@ -8,7 +8,7 @@ from ferryml.router.haproxy.words import error_body, log_of, quoted, returned_la
 
 EVENT_BYTES = 512
 GUESS_WINDOW_S = 10
-_CHECKED = "check inter 500ms timeout 1s fall 1 rise 2 observe layer4 error-limit 1 on-error mark-down"
+_CHECKED = "check inter 500ms fall 1 rise 2 observe layer4 error-limit 1 on-error mark-down"
 
 
 def for_revisions() -> list[str]:
@@ -110,7 +110,7 @@ def peers(shape: Shape, options: Options) -> list[list[str]]:
     """What comes from other replicas is served here and never passed on again."""
     if not options.peer_bind:
         return []
-    secret = quoted(options.peer_secret)
+    secret = options.peer_secret
     door = [
         "frontend peers from fronts",
         f"bind {options.peer_bind}",
@@ -128,6 +128,7 @@ def _peer(name: str, address: str, secret: str) -> list[str]:
         f"backend peer.{name} from base",
         "option http-server-close",
         "option httpchk GET /healthz",
+        "timeout check 1s",
         "retries 0",
         f"http-request set-header x-ferry-peer {secret}",
         f"http-request set-timeout server int({(LONGEST_REQUEST_S + 60) * 1000})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ferryml.domain.errors import Refused
@@ -11,6 +12,8 @@ LONGEST_REQUEST_S = 300
 """request_timeout_ms is at most this (SPEC.md 8.4)."""
 LINE_BYTES = 65_000
 """HAProxy cuts the lines of its log off after so many."""
+
+_SECRET = re.compile(r"[-_A-Za-z0-9]{16,200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +51,7 @@ class Options:
         for text in (self.folder, self.run, *self.bind, self.peer_bind, *self.cors_origins):
             if any(c.isspace() or c in "\"'\\#%{}$" for c in text):
                 raise Refused("BadValue", f"{text!r} holds characters that HAProxy would misread")
+        if self.peer_bind and not _SECRET.fullmatch(self.peer_secret):
+            raise Refused("BadValue", "the secret of replicas must be 16 to 200 letters, digits, - or _")
         if len(self.run) > 80:
             raise Refused("BadValue", f"{self.run} is too long for the paths of sockets")

@@ -38,16 +38,16 @@ class Haproxy:
         self._log = Path(options.run) / "haproxy.log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def check(self) -> None:
-        """Raises Defect with HAProxy's words when it would not take the files."""
-        command = [self._program, "-c", "-f", f"{self._options.folder}/{CONFIG}"]
+    def check(self, config: str) -> None:
+        """Raises Defect with HAProxy's words when it would not take this file."""
+        command = [self._program, "-c", "-f", config]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise Defect("Internal", f"HAProxy refuses its configuration: {done.stderr[-1500:]}")
 
     def begin(self) -> None:
         """Serve what the files say. Raises Unavailable when it does not within 10 s."""
-        self.check()
+        self._log.touch(0o600)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 argv(self._program, self._options), stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from ferryml.domain.counters import Counters
 from ferryml.domain.errors import Unavailable
-from ferryml.domain.routes import EndpointRoute, RouterTable
+from ferryml.domain.routes import EndpointRoute, Peer, RouterTable
+from ferryml.router.certificates import bundle, demand_tls
 from ferryml.router.haproxy.events import Book
 from ferryml.router.haproxy.options import Options
 from ferryml.router.haproxy.process import Haproxy, find_program
 from ferryml.router.haproxy.runtime import Master
-from ferryml.router.haproxy.sidecar import Sidecar
+from ferryml.router.haproxy.sidecar import Sidecar, write_file
 from ferryml.router.haproxy.tap import Tap, TapLimits
 from ferryml.router.haproxy.tap_link import TapLink
 from ferryml.settings import RouterSettings
@@ -26,10 +27,15 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where its files and sockets are; `run` must be short."""
+    """Where its files and sockets are; `run` must be short. The others are for one of several replicas."""
 
     files: Path
     run: Path
+    me: str = ""
+    """This replica's name among the table's peers."""
+    peer_bind: str = ""
+    """HOST:PORT where the other replicas reach it."""
+    peer_secret: str = ""
 
 
 def options_of(settings: RouterSettings, places: Places, bind: tuple[str, ...]) -> Options:
@@ -38,6 +44,8 @@ def options_of(settings: RouterSettings, places: Places, bind: tuple[str, ...]) 
         folder=str(places.files),
         run=str(places.run),
         bind=bind,
+        peer_bind=places.peer_bind,
+        peer_secret=places.peer_secret,
         certificate=settings.tls_cert is not None,
         threads=settings.threads,
         max_connections=settings.max_connections,
@@ -47,14 +55,6 @@ def options_of(settings: RouterSettings, places: Places, bind: tuple[str, ...]) 
         idle_timeout_ms=round(settings.idle_timeout_s * 1000),
         cors_origins=tuple(settings.cors_origins.split()),
     )
-
-
-def bundle(settings: RouterSettings) -> str:
-    """Certificate chain and key as HAProxy reads them: one text. Empty without TLS."""
-    if settings.tls_cert is None:
-        return ""
-    parts = [settings.tls_cert] + ([settings.tls_key] if settings.tls_key else [])
-    return "\n".join(path.read_text().strip() for path in parts) + "\n"
 
 
 class HaproxyRouter:
@@ -73,6 +73,7 @@ class HaproxyRouter:
         self._captured, self._run_tap = captured, run_tap
         self._endpoints: dict[str, EndpointRoute] = {}
         self._generation = 0
+        self._peers: tuple[Peer, ...] = ()
         self._haproxy: Haproxy | None = None
         self._sidecar: Sidecar | None = None
         self._tap: TapThread | None = None
@@ -80,11 +81,11 @@ class HaproxyRouter:
 
     def start(self, host: str, port: int) -> int:
         """Listen with an empty table; returns the port. Raises FerryError."""
+        demand_tls(self._settings, host)
         for place in (self._places.files, self._places.run):
             place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self._settings.tls_cert:
-            (self._places.files / "edge.pem").touch(mode=0o600)
-            (self._places.files / "edge.pem").write_text(bundle(self._settings))
+        if pem := bundle(self._settings):
+            write_file(self._places.files / "edge.pem", pem)
         if self._run_tap:
             self._tap = TapThread(self._make_tap)
             self._tap.start(str(self._places.run / "tap.sock"))
@@ -140,9 +141,15 @@ class HaproxyRouter:
             raise Unavailable("Unavailable", "the router has not been started")
         return self._sidecar
 
+    def join(self, peers: tuple[Peer, ...]) -> None:
+        """The replicas that are ready now, this one too."""
+        self._peers = peers
+        self._tell(self._endpoints)
+
     def _tell(self, endpoints: dict[str, EndpointRoute]) -> None:
         self._generation += 1
-        self.sidecar.apply(RouterTable(generation=self._generation, endpoints=tuple(endpoints.values())))
+        table = RouterTable(generation=self._generation, endpoints=tuple(endpoints.values()), peers=self._peers)
+        self.sidecar.apply(table)
         self._endpoints = endpoints
 
     def _begin(self, address: str) -> None:
@@ -152,7 +159,7 @@ class HaproxyRouter:
         self._haproxy = Haproxy(find_program(), options, master)
         book = Book(boot)
         link = TapLink(str(run / "tap.sock"), book.from_tap, self._captured)
-        sidecar = Sidecar(options, self._haproxy, master, book, link, self._settings.counter_window_s)
+        sidecar = Sidecar(options, self._haproxy, master, book, link, self._settings.counter_window_s, self._places.me)
         sidecar.start()
         try:
             sidecar.apply(RouterTable())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -30,8 +31,8 @@ _MOST_COMMANDS = 2000
 class Program(Protocol):
     """HAProxy itself."""
 
-    def check(self) -> None:
-        """Raises Defect when it would not take the files."""
+    def check(self, config: str) -> None:
+        """Raises Defect when it would not take this file."""
 
     def begin(self) -> None:
         """Serves the files when this returns."""
@@ -131,15 +132,16 @@ class Sidecar:
         """Certificate chain and key in one text; connections from now on see it. Raises Unavailable."""
         path = Path(self._options.folder) / "edge.pem"
         with self._lock:
-            _write(path, pem, 0o600)
             for worker in self._master.workers():
                 self._master.ask(worker.pid, f"set ssl cert {path} <<\n{pem.strip()}\n")
                 said = self._master.ask(worker.pid, f"commit ssl cert {path}")
                 if worker.current and "Success" not in said:
+                    self._master.ask(worker.pid, f"abort ssl cert {path}")
                     raise Unavailable("TlsFailed", f"HAProxy refused the certificate: {said.strip()[:300]}")
+            write_file(path, pem)
 
     def _begin(self, new: Shape) -> None:
-        self._write_files(new)
+        self._write_files(new, checked=True)
         self._program.begin()
         self._rings.follow(self._master.current(), from_start=True)
         self._shape = new
@@ -150,7 +152,7 @@ class Sidecar:
         serving = merged(old, new, reload)
         if serving == old:
             return
-        self._write_files(serving)
+        self._write_files(serving, checked=reload)
         if not reload:
             try:
                 self._master.put_servers(changes.servers)
@@ -166,17 +168,23 @@ class Sidecar:
         self._shape = settled(serving, new)
 
     def _reload(self) -> None:
-        self._program.check()
         self._master.reload()
         self.reloads += 1
         with suppress(OSError):
             self._rings.follow(self._master.current(), from_start=True)
 
-    def _write_files(self, shape: Shape) -> None:
-        """The configuration last: what it names is there then."""
+    def _write_files(self, shape: Shape, checked: bool) -> None:
+        """The configuration last: what it names is there then, and one that HAProxy refuses never takes its place."""
         made = files_of(shape, self._options)
-        for path in sorted(made, key=lambda path: path == CONFIG):
-            _write(Path(self._options.folder) / path, made[path], 0o600)
+        config = made.pop(CONFIG)
+        folder = Path(self._options.folder)
+        for path, text in made.items():
+            write_file(folder / path, text)
+        if checked:
+            draft = folder / f"{CONFIG}.draft"
+            write_file(draft, config)
+            self._program.check(str(draft))
+        write_file(folder / CONFIG, config)
 
     def _used(self) -> Iterator[tuple[str, str, int]]:
         """(backend, server, requests under way) over all workers."""
@@ -233,29 +241,21 @@ class Sidecar:
         for worker in self._master.workers():
             streams = watch.read_streams(self._master.ask(worker.pid, "show sess"))
             most = self._options.max_body_bytes
-            look = _Looker(self._master, worker.pid)
+            look = partial(self._look, worker.pid)
             for key in watch.overdue(streams, limits, look, most):
                 self._master.ask(worker.pid, f"shutdown session {key}")
 
-
-class _Looker:
-    def __init__(self, master: Master, pid: int) -> None:
-        self._master, self._pid = master, pid
-
-    def __call__(self, key: str) -> str:
-        return self._master.ask(self._pid, f"show sess {key}")
+    def _look(self, pid: int, key: str) -> str:
+        return self._master.ask(pid, f"show sess {key}")
 
 
-def _write(path: Path, text: str, mode: int) -> None:
-    """Whole or not at all, and only when it differs."""
+def write_file(path: Path, text: str) -> None:
+    """Whole or not at all, readable by us alone, and only when it differs."""
     with suppress(FileNotFoundError):
         if path.read_text() == text:
             return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
     draft.replace(path)
-
-
-Captured = Callable[[str, str, str, str], None]

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ferryml.domain import predictions
 from ferryml.domain.counters import Counters
@@ -109,6 +110,7 @@ class Tap:
     async def start(self, path: str) -> None:
         """Listen for the sidecar: it sends `T TABLE`, `C LINE` and `L`, and gets JSON for each `L`."""
         self._server = await asyncio.start_unix_server(self._serve, path, limit=_LINE_LIMIT)
+        Path(path).chmod(0o600)
 
     async def stop(self) -> None:
         """Copies under way are given up."""

@@ -1,0 +1,229 @@
+"""Changes under load: nobody loses a request, every worker learns, and the least is done."""
+
+import asyncio
+import collections
+import contextlib
+import os
+import signal
+
+import pytest
+
+from router_play import KEY, OTHER, digest, read_answer, until
+
+UID, A, B, C = "endpoint.ws.digits", "a" * 10, "b" * 10, "c" * 10
+HEAD = "POST /api/v1/endpoint/digits/score HTTP/1.1\r\nhost: x\r\n"
+
+
+class Load:
+    """Callers that never pause; a connection is kept until the router closes it between two requests."""
+
+    def __init__(self, port: int, callers: int = 8, key: str = KEY, kept: bool = True) -> None:
+        self.port, self.callers, self.key, self.kept = port, callers, key, kept
+        self.seen: collections.Counter[object] = collections.Counter()
+        self.said: list[object] = []
+        self._over = False
+
+    async def __aenter__(self) -> "Load":
+        self._tasks = [asyncio.create_task(self._call()) for _ in range(self.callers)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._over = True
+        await asyncio.gather(*self._tasks)
+
+    async def more(self, count: int) -> None:
+        wanted = sum(self.seen.values()) + count
+        await until(lambda: sum(self.seen.values()) >= wanted, 20)
+
+    async def _call(self) -> None:
+        while not self._over:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            fresh = True
+            while not self._over:
+                closing = "" if self.kept else "connection: close\r\n"
+                request = f"{HEAD}{closing}authorization: Bearer {self.key}\r\ncontent-length: 3\r\n\r\n[1]"
+                try:
+                    writer.write(request.encode())
+                    said = await asyncio.wait_for(read_answer(reader), 15)
+                except (OSError, EOFError):
+                    said = None
+                if said is None or said.status == 0:
+                    if fresh:
+                        self.seen["lost"] += 1
+                    break
+                self.seen[said.status] += 1
+                if said.status == 200:
+                    self.said.append(said.json)
+                fresh = False
+                if said.headers.get("connection") == "close" or not self.kept:
+                    break
+            writer.close()
+
+
+async def test_a_weight_moves_at_once_and_without_a_reload(on):
+    play = await on()
+    await play.model(A, "a", max_concurrent_requests=50)
+    await play.model(B, "b", max_concurrent_requests=50)
+    play.weights = {A: 100}
+    play.apply()
+    reloads = play.router.sidecar.reloads
+    async with Load(play.port) as load:
+        for turn in range(10):
+            await load.more(30)
+            play.weights = {A: 0, B: 100} if turn % 2 == 0 else {A: 100, B: 0}
+            await play.apply_aside()
+            assert (await play.ask()).json == ("b" if turn % 2 == 0 else "a")
+    assert set(load.seen) == {200}
+    assert play.router.sidecar.reloads == reloads
+
+
+async def test_new_revisions_and_instances_lose_no_request(on):
+    play = await on()
+    await play.model(A, "a", max_concurrent_requests=50)
+    play.weights = {A: 100}
+    play.apply()
+    async with Load(play.port) as kept, Load(play.port, kept=False) as fresh:
+        for letter in "bcde":
+            await kept.more(30)
+            await play.model(letter * 10, letter, max_concurrent_requests=50)
+            await play.apply_aside()
+            play.weights = {letter * 10: 100}
+            await play.apply_aside()
+            await fresh.more(10)
+            assert (await play.ask()).json == letter
+            for gone in [name for name in play.models if name != letter * 10]:
+                play.models.pop(gone)
+            play.direct = {f"dep-{letter}": letter * 10}
+            await play.apply_aside()
+        for _ in range(3):
+            await play.model("e" * 10, "e", max_concurrent_requests=50)
+            await play.apply_aside()
+            await kept.more(20)
+            play.models["e" * 10].pop(0)
+            await play.apply_aside()
+            await kept.more(20)
+    assert set(kept.seen) == {200}
+    assert set(fresh.seen) == {200}
+    assert play.router.sidecar.reloads == 5, "one for each revision"
+
+
+async def test_a_worker_that_is_being_replaced_learns_too(on):
+    play = await on()
+    await play.model(A, "a", max_concurrent_requests=50)
+    play.weights = {A: 100}
+    play.apply()
+    reader, writer = await asyncio.open_connection("127.0.0.1", play.port)
+    request = f"{HEAD}authorization: Bearer {KEY}\r\ncontent-length: 3\r\n\r\n[1]".encode()
+    writer.write(request)
+    assert (await read_answer(reader)).json == "a"
+    await play.model(B, "b", max_concurrent_requests=50)
+    await play.apply_aside()
+    play.weights = {B: 100}
+    await play.apply_aside()
+    writer.write(request)
+    assert (await read_answer(reader)).json == "b", "answered through the old worker, by the new table"
+    writer.close()
+
+
+async def test_a_revoked_key_is_refused_by_old_workers_and_new(on):
+    play = await on()
+    await play.serve(max_concurrent_requests=20)
+    reader, writer = await asyncio.open_connection("127.0.0.1", play.port)
+    request = f"{HEAD}authorization: Bearer {KEY}\r\ncontent-length: 3\r\n\r\n[1]".encode()
+    writer.write(request)
+    assert (await read_answer(reader)).status == 200
+    async with Load(play.port, key=OTHER) as load:
+        await load.more(20)
+        await play.model(B)
+        await play.apply_aside()
+        route = play.router.sidecar.endpoint(UID)
+        await asyncio.to_thread(play.router.apply, route.model_copy(update={"key_hashes": (digest(OTHER),)}))
+        writer.write(request)
+        assert (await read_answer(reader)).status == 401
+        assert (await play.ask()).status == 401
+        await load.more(20)
+    assert set(load.seen) == {200}
+    writer.close()
+
+
+async def test_instances_that_leave_are_taken_out_when_idle(on):
+    play = await on()
+    model = await play.serve(max_concurrent_requests=2)
+    model.manner = "slow"
+    asking = asyncio.create_task(play.ask())
+    await until(lambda: model.busy)
+    play.models[A] = []
+    await play.apply_aside()
+    other = await play.model(A, 2)
+    await play.apply_aside()
+    assert (await play.ask()).json == 2
+    assert play.router.busy(UID)[A, 0, model.port] == 1
+    model.gate.set()
+    assert (await asking).json == 1
+    master = play.router.sidecar._master
+    await until(lambda: f"_{model.port}_" not in master.ask(master.current(), "show servers conn"))
+    assert play.router.busy(UID) == {(A, 0, other.port): 0}
+
+
+async def test_an_instance_that_comes_back_while_it_leaves(on):
+    play = await on()
+    model = await play.serve(max_concurrent_requests=2)
+    model.manner = "slow"
+    asking = asyncio.create_task(play.ask())
+    await until(lambda: model.busy)
+    for models in ([], [model]):
+        play.models[A] = models
+        await play.apply_aside()
+    model.manner = "ok"
+    assert (await play.ask()).status == 200
+    model.gate.set()
+    assert (await asking).status == 200
+    await asyncio.sleep(0.6)
+    assert (await play.ask()).status == 200
+
+
+async def test_a_killed_worker_comes_back_with_the_last_table(on):
+    play = await on()
+    await play.serve(max_concurrent_requests=20)
+    for limit in (30, 40):
+        play.limits[A] = {"max_concurrent_requests": limit}
+        await play.apply_aside()
+    os.kill(play.router.sidecar._master.current(), signal.SIGKILL)
+    with contextlib.suppress(Exception):
+        play.router.haproxy._process.wait(5)
+    # without its worker the master ends, as a container does, and is started anew with the same files
+    play.router.haproxy.end(1)
+    await asyncio.to_thread(play.router.haproxy.begin)
+    assert (await play.ask()).status == 200
+    before = play.router.totals(UID)[A].requests
+    await until(lambda: play.router.sidecar._rings.followed() == {play.router.sidecar._master.current()})
+    await play.ask()
+    await until(lambda: play.router.totals(UID)[A].requests > before)
+    play.weights = {A: 0}
+    await play.apply_aside()
+    assert (await play.ask()).status == 404
+
+
+async def test_counts_survive_reloads(on):
+    play = await on()
+    await play.serve(max_concurrent_requests=20)
+    async with Load(play.port, kept=False) as load:
+        for letter in "bcd":
+            await load.more(40)
+            await play.model(letter * 10)
+            await play.apply_aside()
+    total = sum(load.seen.values())
+    await until(lambda: play.router.totals(UID)[A].requests == total)
+    assert play.router.totals(UID)[A].errors == 0
+
+
+async def test_a_table_that_cannot_be_is_refused_and_the_old_one_serves(on):
+    play = await on()
+    await play.serve()
+    route = play.router.sidecar.endpoint(UID)
+    hostile = "x\n    http-request deny"
+    for changes in ({"name": hostile}, {"uid": "a|b"}, {"direct": {hostile: A}}, {"key_hashes": ("zz",)}):
+        with pytest.raises(Exception, match="cannot be"):
+            play.router.apply(route.model_copy(update=changes))
+    assert (await play.ask()).status == 200
+    assert play.router.sidecar.acknowledged == play.router._generation - 4
