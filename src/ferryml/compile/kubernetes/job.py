@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,7 @@ def make_attempt(attempt: Attempt, cluster: Cluster) -> Manifests:
     order, name = launch.order, attempt_name(launch.uid, launch.attempt)
     mounts = DataMounts(attempt.namespace)
     plan, group = make_plan(launch, cluster, mounts, attempt.environment)
-    mounts.labelled(_claims(attempt), order.instance_count)
+    mounts.labelled(attempt.claims, order.instance_count)
     notes = tuple(mounts.notes)
     plan["notes"] = [*plan["notes"], *notes]
     several = order.instance_count > 1
@@ -104,10 +104,6 @@ def config_map(meta: Mapping[str, Json], plan: Mapping[str, Json], cluster: Clus
         )
     data = {"job.json": text, "main.sh": script, "ca.pem": cluster.ca}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": dict(meta), "immutable": True, "data": data}
-
-
-def _claims(attempt: Attempt) -> Iterable[Mapping[str, Json]]:
-    return attempt.claims
 
 
 def _meta(attempt: Attempt, name: str) -> dict[str, Json]:
@@ -200,7 +196,7 @@ def _main(attempt: Attempt, cluster: Cluster, mounts: DataMounts) -> dict[str, J
         "volumeMounts": [
             {"name": "ferry", "mountPath": FERRY},
             {"name": "plan", "mountPath": PLAN, "readOnly": True},
-            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  a volume of its own
             *mounts.shared,
             *mounts.own,
         ],

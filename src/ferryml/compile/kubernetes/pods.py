@@ -88,7 +88,7 @@ def own_container(name: str, verb: str, cluster: Cluster, mounts: Sequence[Mappi
             {"name": "ferry", "mountPath": FERRY},
             {"name": "plan", "mountPath": PLAN, "readOnly": True},
             {"name": "token", "mountPath": TOKEN, "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  a volume of its own
             *mounts,
         ],
     }
