@@ -50,6 +50,7 @@ class Cluster:
         build.find("kubernetes")
         folder = folder or run_folder() / name
         with network.reserving():
+            network.raise_limits()
             sweep()
             if (folder / "state.json").exists():
                 raise KubeboxError(f"a cluster lives in {folder} already; take it down first")

@@ -103,6 +103,14 @@ def inside(namespace: str, *argv: str, check: bool = True, given: str | None = N
     return run("nsenter", f"--net=/run/netns/{namespace}", *argv, check=check, given=given)
 
 
+def raise_limits(root: Path = Path("/proc/sys/fs/inotify")) -> None:
+    """A node's programs watch some 30 things; the usual 128 of a machine are used up by its fourth node."""
+    for name, least in (("max_user_instances", 8192), ("max_user_watches", 524_288)):
+        file = root / name
+        if int(file.read_text()) < least:
+            file.write_text(str(least))
+
+
 @contextmanager
 def reserving() -> Iterator[None]:
     """While indexes are given out or taken back, on this whole machine."""

@@ -3,7 +3,7 @@
 import ipaddress
 import itertools
 
-from kubebox.network import MOST_CLUSTERS, Addresses, overlap
+from kubebox.network import MOST_CLUSTERS, Addresses, overlap, raise_limits
 
 
 def networks(at):
@@ -36,3 +36,11 @@ def test_networks_in_the_way_are_seen():
 
 def test_names_fit_a_network_interface():
     assert len(Addresses(MOST_CLUSTERS - 1).namespace(99)) <= 15
+
+
+def test_limits_are_raised_and_never_lowered(tmp_path):
+    (tmp_path / "max_user_instances").write_text("128\n")
+    (tmp_path / "max_user_watches").write_text("1000000\n")
+    raise_limits(tmp_path)
+    assert (tmp_path / "max_user_instances").read_text() == "8192"
+    assert (tmp_path / "max_user_watches").read_text() == "1000000\n"
