@@ -39,7 +39,6 @@ from ferryml.settings import ClusterSettings, SiteSettings
 
 log = logging.getLogger(__name__)
 
-HEALTH_PORT = 8470
 OLDEST = (1, 29)
 """Native sidecars."""
 GATEWAY_PORT = 8443
@@ -193,14 +192,13 @@ class Agent:
 
 
 def run(
-    settings: SiteSettings, knobs: ClusterSettings, join_token: str = "", ready: Callable[[], None] = lambda: None,
-    port: int = HEALTH_PORT,
-) -> None:  # fmt: skip
+    settings: SiteSettings, knobs: ClusterSettings, join_token: str = "", ready: Callable[[], None] = lambda: None
+) -> None:
     """`ferry agent run` for a cluster: until SIGTERM or SIGINT."""
     agent = Agent(settings, knobs, join_token, SystemDice())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-    health = HealthDoor("", port, lambda: "", agent.ready)
+    health = HealthDoor("", knobs.health_port, lambda: "", agent.ready)
     health.start()
     try:
         agent.run(ready)
@@ -214,20 +212,19 @@ def _door(knobs: ClusterSettings, kube: HttpKube, joined: ClusterMember, heard: 
     token = gateway_token(
         TOKEN_FILE.read_text, lambda: kube.account_token(knobs.system_namespace, "ferry-agent", ADMIN_AUDIENCE)
     )
-    return HttpGatewayDoor(url, url, joined.gateway.authority, token, heard)
+    return HttpGatewayDoor(url, knobs.gateway_call_url or url, joined.gateway.authority, token, heard)
 
 
 def _cluster(settings: SiteSettings, knobs: ClusterSettings, joined: ClusterMember, version: str, url: str) -> Cluster:
     return cluster_of(
         settings.model_dump(), knobs.model_dump(), gateway_url=url, ca=joined.gateway.authority,
-        main_sh=(RUNNER / "main.sh").read_text(encoding="utf-8"), prepare_sh=_script("prepare.sh"),
+        main_sh=_script("main.sh"), prepare_sh=_script("main.sh"),
         kubernetes=_numbers(version),
     )  # fmt: skip
 
 
 def _script(name: str) -> str:
-    path = RUNNER / name
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+    return (RUNNER / name).read_text(encoding="utf-8")
 
 
 def _check_version(version: str) -> None:

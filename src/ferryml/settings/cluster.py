@@ -96,9 +96,14 @@ class ClusterSettings(Settings):
         int, Field(ge=5), Knob("How long a leader that fell silent keeps others from acting.", unit="s")
     ] = 15
 
+    health_port: Annotated[int, Field(ge=0, le=65_535), Knob("Port of the agent's door for probes.")] = 8470
+
     # The gateway
     gateway_url: Annotated[
         str, Knob("Address at which pods reach the gateway.", off="empty: the Service in system_namespace")
+    ] = ""
+    gateway_call_url: Annotated[
+        str, Knob("Address at which the agent reaches the gateway, where that is another.", off="empty: as pods do")
     ] = ""
     gateway_host: Annotated[str, Knob("Address on which the gateway listens.")] = "0.0.0.0"  # noqa: S104  a pod's own network
     gateway_port: Annotated[int, Field(ge=0, le=65_535), Knob("Port of the gateway.")] = 8443
