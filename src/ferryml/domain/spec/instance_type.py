@@ -111,7 +111,7 @@ class InstanceType(BaseModel):
 class _Meta(Spec):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    name: Annotated[str, named("instance type")]
+    name: Annotated[str, named("instance type")] = Field(description="Unique in the cluster.")
 
 
 class InstanceTypeItem(Spec):
@@ -119,10 +119,12 @@ class InstanceTypeItem(Spec):
 
     read_only: ClassVar[frozenset[str]] = frozenset({"status"})
 
-    api_version: Literal["ferryml.dev/v1alpha1", "amlarc.azureml.com/v1alpha1", ""] = Field("", alias="apiVersion")
-    kind: Literal["InstanceType", ""] = ""
-    metadata: _Meta
-    spec: InstanceTypeSpec
+    api_version: Literal["ferryml.dev/v1alpha1", "amlarc.azureml.com/v1alpha1", ""] = Field(
+        "", alias="apiVersion", description="Ferry's group, or the one that files of elsewhere name."
+    )
+    kind: Literal["InstanceType", ""] = Field("", description="InstanceType; may be missing in a list.")
+    metadata: _Meta = Field(description="As of every Kubernetes object; only the name counts.")
+    spec: InstanceTypeSpec = Field(description="What it asks for.")
 
 
 BUILT_IN = InstanceType(
