@@ -19,11 +19,14 @@ def test_one_sentence_or_none(job, sentence):
 
 
 def test_the_explanation_has_everything():
+    finding = {"code": "C", "cause": "why", "level": "failed", "fix": "f"}
+    instead = {"compute": "c", "instance_type": "", "words": "w"}
     text = explained("j", {
         "status": "Failed", "code": "UserCodeFailed", "reason": "exit 1", "error_lines": ["boom"], "site": "s",
-        "site_state": "Online", "notes": ["n"], "hints": ["h"], "times": [{"at": "t", "phase": "Failed"}],
+        "site_state": "Online", "notes": ["n"], "findings": [finding], "alternatives": [instead], "hints": ["h"],
+        "times": [{"at": "t", "phase": "Failed"}],
     })  # fmt: skip
     assert text.splitlines() == [
-        "j is Failed [UserCodeFailed]: exit 1", "  boom", "Site: s (Online)", "Note: n", "Hint: h", "Times:",
-        "  t  Failed",
+        "j is Failed [UserCodeFailed]: exit 1", "  boom", "Site: s (Online)", "1. Why [C]", "   Fix:  f",
+        "It would start now on:", "  compute c: w", "Note: n", "Hint: h", "Times:", "  t  Failed",
     ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 import json
 
+from site_answers import a_cluster, a_finding, told
+
 
 def test_a_site_is_named_and_joined_by_the_command_it_prints(ferry):
     made = json.loads(ferry("site", "create", "-n", "edge", "--zone", "eu", "--set", "python=nearest").out)
@@ -21,3 +23,16 @@ def test_the_name_may_be_a_word_and_the_lines_are_told(ferry):
     assert "helm upgrade --install ferry-agent" in made["helm"]
     assert made["helm"] in said.err
     assert made["kubectl"] in said.err
+
+
+def test_the_doctor_speaks_in_lines_and_by_its_exit_code(desk, ferry):
+    a_cluster(desk, doctor=[a_finding("warning")])
+    said = ferry("site", "doctor", "kube", "--last")
+    assert said.code == 0
+    assert "warning  dns" in said.out
+    assert said.out.endswith("kube: warning\n")
+    told(desk, "kube", doctor=[a_finding()])
+    failed = ferry("site", "doctor", "-n", "kube", "--last", "-o", "json")
+    assert failed.code == 1
+    assert json.loads(failed.out)["result"] == "failed"
+    assert "ferry agent doctor" in ferry("site", "doctor", "kube").err

@@ -3,9 +3,11 @@
 import pytest
 
 from control_play import OWNER, WORKSPACE
-from ferryml.control import computes, jobs, sites
+from ferryml.control import computes, detaching, jobs, sites, workspaces
 from ferryml.domain.access import Caller
 from ferryml.domain.errors import Conflict, Forbidden, NotFound, Refused
+from site_answers import a_cluster, a_finding, answering, told
+from site_answers import attach as attach_cluster
 
 DAN = Caller("dan", "data-scientist", WORKSPACE)
 KUBERNETES = {"type": "kubernetes", "name": "kk", "resource_id": "site:cloud"}
@@ -59,14 +61,14 @@ def test_detach_waits_for_work(play):
     play.site()
     name = play.running()
     with pytest.raises(Conflict):
-        computes.detach(play.deps, OWNER, WORKSPACE, "c1")
+        detaching.detach(play.deps, OWNER, WORKSPACE, "c1")
     jobs.cancel(play.deps, OWNER, WORKSPACE, name)
     play.reports("cloud", name, "Canceled", 5)
     play.turns()
-    computes.detach(play.deps, OWNER, WORKSPACE, "c1")
+    detaching.detach(play.deps, OWNER, WORKSPACE, "c1")
     assert computes.list_computes(play.deps, OWNER, WORKSPACE) == []
     with pytest.raises(NotFound):
-        computes.detach(play.deps, OWNER, WORKSPACE, "c1")
+        detaching.detach(play.deps, OWNER, WORKSPACE, "c1")
 
 
 def test_data_scientists_do_not_attach(play):
@@ -81,3 +83,46 @@ def test_names_are_used_once(play):
     play.site()
     with pytest.raises(Conflict):
         attach(play, name="c1", site="cloud")
+
+
+def test_attach_refuses_what_keeps_work_from_running_and_takes_warnings(play):
+    a_cluster(play, doctor=[a_finding()])
+    with pytest.raises(Refused) as caught:
+        attach_cluster(play)
+    assert (caught.value.code, caught.value.hint) == ("SiteUnhealthy", "mend coredns")
+    told(play, "kube", doctor=[a_finding("warning")])
+    assert attach_cluster(play)["provisioning_state"] == "Succeeded"
+
+
+def test_a_missing_namespace_is_refused_with_the_command_that_makes_it(play):
+    a_cluster(play)
+    with pytest.raises(Refused) as caught:
+        attach_cluster(play, namespace="nowhere")
+    assert caught.value.code == "NamespaceMissing"
+    assert "kubectl create namespace nowhere" in caught.value.hint
+
+
+def test_a_namespace_is_made_where_the_site_allows_it(play):
+    a_cluster(play, create_namespaces=True)
+    with answering(play, "kube", {"namespaces": ["default", "ml", "new"]}) as asked:
+        made = attach_cluster(play, namespace="new", create_namespace=True)
+    assert made["provisioning_state"] == "Succeeded"
+    assert asked[0]["computes"][0]["create_namespace"] is True
+
+
+def test_many_computes_on_a_site_and_many_workspaces(play):
+    a_cluster(play)
+    attach_cluster(play, "ka")
+    attach_cluster(play, "kb")
+    workspaces.create(play.deps, OWNER, {"name": "other"})
+    document = {"type": "kubernetes", "name": "ka", "site": "kube", "namespace": "ml"}
+    assert computes.attach(play.deps, OWNER, "other", document)["provisioning_state"] == "Succeeded"
+
+
+def test_jobs_are_refused_types_that_fit_no_node(play):
+    a_cluster(play)
+    attach_cluster(play)
+    with pytest.raises(Refused) as caught:
+        play.job(compute="kc", resources={"instance_type": "huge"})
+    assert caught.value.code == "InvalidInstanceType"
+    assert play.job(compute="kc", resources={"instance_type": "small"})["status"] == "NotStarted"

@@ -3,7 +3,7 @@
 import pytest
 
 from control_play import OWNER, WORKSPACE, bound_job
-from ferryml.control import assets, computes, datastores, jobs
+from ferryml.control import assets, datastores, detaching, jobs
 from ferryml.domain.errors import FerryError
 
 
@@ -95,7 +95,7 @@ def test_a_compute_that_goes_meanwhile_is_noticed(play, monkeypatch):
     real = play.tracking.create_run
 
     def slow(*args):
-        computes.detach(play.deps, OWNER, WORKSPACE, "c1")
+        detaching.detach(play.deps, OWNER, WORKSPACE, "c1")
         return real(*args)
 
     monkeypatch.setattr(play.tracking, "create_run", slow)

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from control_play import OWNER, WORKSPACE, enrolment
-from ferryml.control import computes, sites
+from ferryml.control import detaching, sites
 from ferryml.domain.access import Caller
 from ferryml.domain.errors import Conflict, Forbidden, NotFound, Refused, Unauthenticated
 from ferryml.domain.link import Enrol
@@ -125,7 +125,7 @@ def test_a_site_with_a_compute_is_not_deleted(play):
     play.site("edge")
     with pytest.raises(Conflict):
         sites.delete(play.deps, OWNER, "edge")
-    computes.detach(play.deps, OWNER, WORKSPACE, "c1")
+    detaching.detach(play.deps, OWNER, WORKSPACE, "c1")
     sites.delete(play.deps, OWNER, "edge")
     with pytest.raises(NotFound):
         sites.show(play.deps, OWNER, "edge")

@@ -3,7 +3,7 @@
 import pytest
 
 from control_play import OWNER, WORKSPACE
-from ferryml.control import computes, tokens, workspaces
+from ferryml.control import detaching, tokens, workspaces
 from ferryml.domain.access import Caller
 from ferryml.domain.errors import Conflict, Forbidden, NotFound, Refused, Unauthenticated
 
@@ -27,7 +27,7 @@ def test_what_lives_keeps_it_open(play):
     play.site()
     with pytest.raises(Conflict):
         workspaces.delete(play.deps, OWNER, WORKSPACE)
-    computes.detach(play.deps, OWNER, WORKSPACE, "c1")
+    detaching.detach(play.deps, OWNER, WORKSPACE, "c1")
     token = tokens.create(play.deps, OWNER, WORKSPACE, "x", "reader")["token"]
     workspaces.delete(play.deps, OWNER, WORKSPACE)
     with pytest.raises(NotFound):

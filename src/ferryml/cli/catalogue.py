@@ -43,6 +43,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("rollout", "rollouts", _SERVE, "Bring a new revision into service, step by step."),
     Entry("workspace", "workspaces", _PLACES, "Workspaces."),
     Entry("compute", "computes", _PLACES, "Sites attached to a workspace."),
+    Entry("instance-type", "instance_types", _PLACES, "What a pod asks for, and where it fits."),
     Entry("site", "sites", _PLACES, "Clusters and machines that have joined."),
     Entry("alias", "aliases", _PLACES, "Names of elsewhere, and what they mean here."),
     Entry("trace", "trace", _SEE, "From a prediction back to model, job, code and data."),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ferryml.cli.finding_words import causes, instead
+
 FAILED = ("Failed", "Canceled")
 _NOTHING_TO_SAY = ("Running", "Completed", "Finalizing")
 
@@ -26,6 +28,8 @@ def explained(name: str, found: Mapping[str, Any]) -> str:
     lines += [f"  {line}" for line in found.get("error_lines") or ()]
     if found.get("site"):
         lines.append(f"Site: {found['site']} ({found.get('site_state', 'unknown')})")
+    lines += causes(found.get("findings") or ())
+    lines += instead(found.get("alternatives") or ())
     lines += [f"Note: {note}" for note in found.get("notes") or ()]
     lines += [f"Hint: {hint}" for hint in found.get("hints") or ()]
     times = found.get("times") or ()

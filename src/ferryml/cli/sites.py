@@ -39,6 +39,30 @@ def _told(shared: Shared, made: Any) -> Any:
     return made
 
 
+@kit.verb(app, "doctor", ("check", "level", "code", "cause", "fix"))
+def doctor(
+    shared: Shared,
+    site: Annotated[str | None, typer.Argument(help="The site's name.")] = None,
+    name: kit.OptionalName = None,
+    last: Annotated[bool, typer.Option("--last", help="Show what was found last, and look at nothing now.")] = False,
+) -> Any:  # fmt: skip
+    """Examine a site: each check ok, warning or failed, with its code and the fix; exits with 1 when one failed."""
+    from ferryml.cli.finding_words import checks
+
+    wanted = kit.need(site or name, "the site's name")
+    with shared.talk.busy(f"examining {wanted}"):
+        found = shared.client.sites.doctor(wanted, fresh=not last)
+    if not found["answered"]:
+        shared.talk.warn(f"site {wanted} did not answer in time; this is what it found before")
+    if shared.asked:
+        kit.show(found, shared)
+    else:
+        print("\n".join(checks(found["findings"])))
+        print(f"{wanted}: {found['result']}")
+    if found["result"] == "failed":
+        raise typer.Exit(1)
+
+
 site_manifests.add(app)
 named.add_show(app, "site", "sites", ("name", "zone", "state", "backend", "version", "last_seen"))
 named.add_update(app, "site", "sites")

@@ -4,48 +4,52 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
+from ferryml.control import site_looks
+from ferryml.control.compute_views import as_place, troubles, view
 from ferryml.control.context import Caller, Deps, Turn, allow, changed, turn
 from ferryml.control.ports import Json, Row, Tx
-from ferryml.control.rows import missing, need, need_workspace, parsed, shown
-from ferryml.control.sites import ONLINE, PENDING
+from ferryml.control.rows import missing, need, need_workspace, parsed
 from ferryml.domain.aliases import resolve_compute
 from ferryml.domain.errors import Conflict, Refused
-from ferryml.domain.placement import DEFAULT_TYPE, Place
+from ferryml.domain.placement import Place
 from ferryml.domain.spec.compute import Compute, KubernetesCompute, LocalCompute
 from ferryml.domain.spec.workspace import Workspace
 
 LIVE_JOBS = (
-    "NotStarted",
-    "Starting",
-    "Preparing",
-    "Provisioning",
-    "Queued",
-    "Running",
-    "Finalizing",
-    "CancelRequested",
-)
+    "NotStarted", "Starting", "Preparing", "Provisioning", "Queued", "Running", "Finalizing", "CancelRequested",
+)  # fmt: skip
 _ID = re.compile(r"/(?:managedClusters|connectedClusters)/([^/]+)/?$", re.IGNORECASE)
 FIXED = ("name", "type", "site", "resource_id", "namespace")
 """What cannot change after attach: work that runs there would be lost."""
 
 
 def attach(deps: Deps, caller: Caller, workspace: str, document: Mapping[str, Any]) -> Json:
-    """Attach a site; refused when there is no such site or it is of another kind."""
+    """Attach a site; work that an earlier compute of this name left there is adopted.
+
+    Raises Refused when there is no such site, it is of another kind, its doctor found something that keeps work from
+    running, or the namespace is missing and may not be made; Conflict when the name still has work somewhere else.
+    """
     allow(caller, "compute.write", workspace)
     spec: KubernetesCompute | LocalCompute = parsed(Compute, document)  # type: ignore[arg-type]
+    with deps.store.read() as tx:
+        need_workspace(tx, workspace)
+        site = _site(tx, spec)
+    if isinstance(spec, KubernetesCompute):
+        _judge(deps, workspace, spec, site)
     with turn(deps) as now:
-        need_workspace(now.tx, workspace)
         site = _site(now.tx, spec)
+        _no_work_elsewhere(now.tx, workspace, spec, site)
         row = Row(
             kind="compute", workspace=workspace, name=spec.name, spec=spec.model_dump(mode="json"),
             status={"site": site.name}, created_by=caller.name,
         )  # fmt: skip
         row = now.tx.insert(row)
         now.record(caller, workspace, "compute.attach", f"compute:{spec.name}", {"site": site.name})
-        return view(row, site)
+    if isinstance(spec, KubernetesCompute):
+        site_looks.ask(deps, site.name)
+    return view(row, site)
 
 
 def show(deps: Deps, caller: Caller, workspace: str, name: str) -> Json:
@@ -66,37 +70,23 @@ def list_computes(deps: Deps, caller: Caller, workspace: str) -> list[Json]:
 
 
 def update(deps: Deps, caller: Caller, workspace: str, name: str, changes: Mapping[str, Any]) -> Json:
-    """Change description, tags, location or identity; anything else is refused, never silently ignored."""
+    """Change description, tags, location, identity or create_namespace; anything else is refused with the reason."""
     allow(caller, "compute.write", workspace)
 
     def work(now: Turn) -> tuple[Row, Row | None]:
         row = need(now.tx, "compute", workspace, name)
         for field in FIXED:
             if field in changes and changes[field] != row.spec.get(field):
-                raise Refused("NotSupported", f"{field} of a compute cannot change", "Detach it and attach it anew.")
+                raise Refused(
+                    "NotSupported", f"{field} of a compute cannot change, for what runs there would be lost",
+                    f"Attach another compute, or detach {name} and attach it anew.",
+                )  # fmt: skip
         spec: KubernetesCompute | LocalCompute = parsed(Compute, {**row.spec, **changes})  # type: ignore[arg-type]
         row = now.tx.update(row.model_copy(update={"spec": spec.model_dump(mode="json")}))
         now.record(caller, workspace, "compute.update", f"compute:{name}", {"fields": sorted(changes)})
         return row, now.tx.get("site", "", row.status["site"])
 
     return view(*changed(deps, work))
-
-
-def detach(deps: Deps, caller: Caller, workspace: str, name: str) -> None:
-    """Forget the compute; refused while jobs run or endpoints serve on it."""
-    allow(caller, "compute.write", workspace)
-    with turn(deps) as now:
-        need(now.tx, "compute", workspace, name)
-        jobs = now.tx.find(
-            "job", workspace=workspace, phases=(*LIVE_JOBS, "NotResponding"), label=("compute", name), limit=1
-        )
-        served = [row for row in now.tx.find("endpoint", workspace=workspace) if row.spec.get("compute") == name]
-        for row in (*jobs, *served):
-            raise Conflict(
-                "InUse", f"{row.kind} {row.name} is still on compute {name}", "Cancel or delete it first."
-            )  # fmt: skip
-        now.tx.delete("compute", workspace, name)
-        now.record(caller, workspace, "compute.detach", f"compute:{name}")
 
 
 def place_of(tx: Tx, workspace: str, wanted: str | None) -> Place:
@@ -118,29 +108,49 @@ def place_of(tx: Tx, workspace: str, wanted: str | None) -> Place:
     return as_place(row, need(tx, "site", "", row.status["site"]))
 
 
-def as_place(compute: Row, site: Row) -> Place:
-    """What placement needs to know of a compute and its site."""
-    seen = site.status.get("last_seen")
-    return Place(
-        compute=compute.name, site=site.name, zone=site.spec["zone"], backend=site.status.get("backend", "local"),
-        namespace=compute.spec.get("namespace") or "default", inventory=site.status.get("inventory", {}), online=site.phase == ONLINE,
-        last_seen=datetime.fromisoformat(seen) if seen else None,
-    )  # fmt: skip
+def _judge(deps: Deps, workspace: str, spec: KubernetesCompute, site: Row) -> None:
+    """Look at the site as it is now; raises Refused for what would keep work from running."""
+    wish = site_looks.wanted(workspace, spec.model_dump(mode="json"))
+    site_looks.look(deps, site.name, extra=(wish,))
+    with deps.store.read() as tx:
+        fresh = need(tx, "site", "", site.name)
+    row = Row(kind="compute", workspace=workspace, name=spec.name, spec=spec.model_dump(mode="json"))
+    for each in troubles(as_place(row, fresh)):
+        code, cause = str(each.get("code") or "SiteUnhealthy"), str(each.get("cause"))
+        raise Refused(
+            "NamespaceMissing" if code == "NamespaceMissing" else "SiteUnhealthy",
+            cause if code == "NamespaceMissing" else f"site {site.name} is not fit for work: {code}: {cause}",
+            str(each.get("fix") or f"See `ferry site doctor {site.name}`."), {"finding": dict(each)},
+        )  # fmt: skip
 
 
-def view(row: Row, site: Row | None) -> Json:
-    """A compute as it is shown; Succeeded only once its site has joined."""
-    if site is None:
-        return shown(row, provisioning_state="Failed", provisioning_errors=[f"site {row.status['site']} is gone"])
-    place = as_place(row, site)
-    types = place.inventory.get("instance_types") or {}
-    named = dict(types) if isinstance(types, Mapping) else {str(name): {} for name in types}
-    ours = {"site": site.name, "zone": place.zone, "backend": place.backend, "site_state": site.phase}
-    return shown(
-        row, {**ours, "inventory": dict(place.inventory)}, site=site.name,
-        provisioning_state="Creating" if site.phase == PENDING else "Succeeded",
-        instance_types={DEFAULT_TYPE: {}, **named},
-    )  # fmt: skip
+def _no_work_elsewhere(tx: Tx, workspace: str, spec: KubernetesCompute | LocalCompute, site: Row) -> None:
+    """An earlier compute of this name may have left work: it is adopted where it is, and nowhere else."""
+    namespace = spec.namespace if isinstance(spec, KubernetesCompute) else "default"
+    for row in live_work(tx, workspace, spec.name):
+        order = row.status.get("order") or {}
+        there, where = str(row.status.get("site") or site.name), str(order.get("namespace") or namespace)
+        if (there, where) != (site.name, namespace):
+            raise Conflict(
+                "InUse",
+                f"{row.kind} {row.name} of an earlier compute {spec.name} is still on site {there}, namespace {where}",
+                "Attach it there again, take another name, or end that work first.",
+            )
+
+
+def live_work(tx: Tx, workspace: str, compute: str, limit: int = 1000) -> list[Row]:
+    """Jobs that have not ended and endpoints that serve on a compute."""
+    phases = (*LIVE_JOBS, "NotResponding")
+    jobs = tx.find("job", workspace=workspace, phases=phases, label=("compute", compute), limit=limit)
+    served = [row for row in tx.find("endpoint", workspace=workspace) if row.spec.get("compute") == compute]
+    return [*jobs, *served]
+
+
+def places(tx: Tx, workspace: str) -> list[Place]:
+    """Every compute of the workspace whose site exists."""
+    sites = {row.name: row for row in tx.find("site")}
+    rows = tx.find("compute", workspace=workspace)
+    return [as_place(row, sites[row.status["site"]]) for row in rows if row.status["site"] in sites]
 
 
 def _site(tx: Tx, spec: KubernetesCompute | LocalCompute) -> Row:

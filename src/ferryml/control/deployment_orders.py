@@ -50,7 +50,8 @@ def resolve(deps: Deps, workspace: str, endpoint: str, compute: str, spec: Onlin
         )  # fmt: skip
     residency = inherited(content.binding("model") for content in (model,) if content is not None)
     only = {"model": model.site} if model is not None and model.site else {}
-    notes = check(Ask(residency=residency, instance_type=spec.instance_type or "", only_sites=only), place)
+    ask = Ask(residency=residency, instance_type=spec.instance_type or "", only_sites=only, work="endpoint")
+    notes = check(ask, place)
     environment = _environment(deps, workspace, spec, flavor, model)
     if flavor == "custom" and place.backend == "local" and not spec.command:
         raise Refused(

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import asdict
+
 from ferryml.control.ports import Json, Row
 from ferryml.control.sites import OFFLINE, PENDING
+from ferryml.domain.alternatives import Alternative, alternatives
 from ferryml.domain.error_catalogue import MEANING
+from ferryml.domain.orders import DatastorePath, JobOrder
+from ferryml.domain.placement import Ask, Place
 
 WAITING = ("NotStarted", "Queued", "Starting", "Preparing", "Provisioning", "NotResponding")
+PLACES = frozenset(
+    {"PodUnschedulable", "OutOfQuota", "InvalidInstanceType", "NoCapacity", "GpuPluginMissing", "PodOutOfMemory",
+     "NamespaceMissing", "NodeLost", "PodEvicted", "QueueWaiting", "GangWaiting"}
+)  # fmt: skip
+"""Codes of what another instance type or compute may help against."""
 PHASES = {
     "NotStarted": "it was taken and is about to be sent to its site",
     "Queued": "it was sent to its site and waits there",
@@ -34,8 +45,8 @@ def reason(row: Row, site: Row | None) -> str:
     return said or PHASES.get(row.phase, "")
 
 
-def explain(row: Row, site: Row | None) -> Json:
-    """Reason, hints and the facts behind them."""
+def explain(row: Row, site: Row | None, places: Iterable[Place] = ()) -> Json:
+    """Reason, findings of the site's explainer, hints, and where it would start now (`places`: the workspace's)."""
     code = str(row.status.get("code") or "")
     hints = [MEANING[code][1]] if code in MEANING else []
     if row.phase in WAITING and site is not None and site.phase in (PENDING, OFFLINE):
@@ -47,5 +58,24 @@ def explain(row: Row, site: Row | None) -> Json:
         "status": row.phase, "reason": reason(row, site), "code": code, "hints": hints,
         "error_lines": row.status.get("error_lines", []), "notes": row.status.get("notes", []),
         "times": row.status.get("times", []), "site": row.status.get("site"),
-        "site_state": site.phase if site else "Gone",
+        "site_state": site.phase if site else "Gone", "findings": row.status.get("findings", []),
+        "alternatives": [asdict(each) for each in _alternatives(row, tuple(places))],
     }  # fmt: skip
+
+
+def _alternatives(row: Row, places: tuple[Place, ...]) -> tuple[Alternative, ...]:
+    """Only where another place would help: it waits for one, or failed for want of one."""
+    order, code = row.status.get("order"), str(row.status.get("code") or "")
+    found = {str(each.get("code")) for each in row.status.get("findings") or ()}
+    helps = row.phase in WAITING or (row.phase == "Failed" and (code in PLACES or bool(found & PLACES)))
+    here = next((place for place in places if place.compute == row.labels.get("compute")), None)
+    if not helps or not order or here is None:
+        return ()
+    asked = JobOrder.model_validate(order)
+    bound = {key: here.site for key, each in asked.inputs.items() if each.site_only or _is_here(each.place)}
+    ask = Ask(residency=asked.residency, instance_type=asked.instance_type, only_sites=bound)
+    return alternatives(ask, here, places)
+
+
+def _is_here(place: DatastorePath | None) -> bool:
+    return place is not None and place.kind in ("local", "nfs", "kubernetes_pvc")

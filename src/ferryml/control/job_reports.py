@@ -97,12 +97,19 @@ def _merged(row: Row, report: Report, status: JobStatus) -> dict[str, Any]:
     if not may_leave(order_of(row).residency, "logs") and told["error_lines"]:
         # Lines of output may quote the data, so they stay with it.
         told |= {"error_lines": [], "reason": f"exit code {status.exit_code}; what it printed stays in its zone"}
+    told["findings"] = _findings(row, status)
     notes = list(dict.fromkeys([*row.status["notes"], *status.notes]))
     return {
         **row.status, **told, "attempt": report.attempt, "notes": notes,
         "times": sorted([*ours, *theirs], key=lambda time: str(time["at"]).replace("Z", "+00:00")),
         "order_generation": report.generation, "environment_key": status.environment_key,
     }  # fmt: skip
+
+
+def _findings(row: Row, status: JobStatus) -> list[Json]:
+    """What the site's explainer found; what it read in the log stays with the log."""
+    silent = not may_leave(order_of(row).residency, "logs")
+    return [each.model_dump(mode="json") for each in status.findings if not (silent and each.quotes_log)]
 
 
 def _outputs(deps: Deps, order: JobOrder, site: str, status: JobStatus) -> Found:

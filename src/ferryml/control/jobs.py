@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from ferryml.control import explain, grants, job_orders
+from ferryml.control import computes, explain, grants, job_orders
 from ferryml.control.context import Caller, Deps, Turn, allow, changed, turn
 from ferryml.control.ports import Json, Row
 from ferryml.control.rows import missing, need, need_workspace, page, parsed, shown
@@ -67,7 +67,8 @@ def why(deps: Deps, caller: Caller, workspace: str, name: str) -> Json:
     with deps.store.read() as tx:
         row = need(tx, "job", workspace, name)
         site = tx.get("site", "", str(row.status.get("site")))
-    return explain.explain(row, site)
+        places = computes.places(tx, workspace)
+    return explain.explain(row, site, places)
 
 
 def list_jobs(

@@ -22,6 +22,11 @@ PRIVATE = ("join", "agent_key", "gateway_key")
 """Parts of a site's status that nobody is shown."""
 
 
+def seen_channel(site: str) -> str:
+    """Whom to wake when a site has answered a question."""
+    return f"seen:{site}"
+
+
 def create(deps: Deps, caller: Caller, name: str, zone: str = "", settings: Mapping[str, Any] | None = None) -> Json:
     """A new site and the one-time token that lets its agent join; the token is told only now."""
     allow(caller, "site.write", "")
@@ -102,6 +107,8 @@ def heartbeat(deps: Deps, site: str, beat: Heartbeat) -> HeartbeatAnswer:
         if row.phase != ONLINE:
             now.event("", "site.online", f"site:{site}")
             now.wake("loops")
+        if beat.inventory.get("answered") != (row.status.get("inventory") or {}).get("answered"):
+            now.wake(seen_channel(site))
         return now.tx.update(row.model_copy(update={"status": status, "phase": ONLINE})), now.tx.now()
 
     row, at = changed(deps, work)

@@ -7,6 +7,9 @@ from typing import Literal
 
 from ferryml.domain.orders import DatastorePath, Json, TreeRef, Wire
 
+LOG = "the job's log"
+"""How the evidence begins that was read in a log."""
+
 
 class Finding(Wire):
     """One thing that a site found when it looked for the cause of something."""
@@ -21,6 +24,11 @@ class Finding(Wire):
     """What to do, by whom."""
     check: str = ""
     """Which look it comes from: a rule of the explainer (`unschedulable.memory`), a check of the doctor (`dns`)."""
+
+    @property
+    def quotes_log(self) -> bool:
+        """It says what the user's program printed, which may quote data."""
+        return self.evidence.startswith(LOG) or self.check == "program.failed"
 
 
 class JobPhaseTime(Wire):

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from ferryml.domain.errors import Refused
 from ferryml.domain.orders import TreeRef
-from ferryml.sdk import flows, nouns
+from ferryml.sdk import flows, nouns, places
 from ferryml.sdk.downloads import download
 from ferryml.sdk.flow import Flow, Json, get, listed, send
 from ferryml.sdk.flows import Notice, Write
@@ -269,6 +269,25 @@ class Automations(Named):
         return self._run(nouns.decide_run(self._workspace, name, run, verb))
 
 
+class Computes(Named):
+    """Computes: sites, or namespaces of them, attached to the workspace."""
+
+    def __init__(self, client: Runs) -> None:
+        super().__init__(client, "computes")
+
+    def detach(self, name: str, running: str = "refuse") -> None:
+        """Forget it. What still runs there is in the way (`refuse`), goes on (`keep`) or is cancelled (`cancel`)."""
+        self._run(places.detach(self._workspace, name, running))
+
+    def wait(self, name: str, notice: Notice | None = None, patience_s: float = 60) -> Json:
+        """Block until it is Succeeded or Failed, or for `patience_s`: a site may take its time to join."""
+        return self._run(places.settled(self._workspace, name, notice, patience_s))
+
+    def instance_types(self, name: str) -> list[Json]:
+        """Its instance types, each with its name, what it asks for, whether it fits and would start now."""
+        return self._run(places.compute_types(self._workspace, name))
+
+
 class Tokens(Named):
     """Tokens of the workspace."""
 
@@ -316,6 +335,14 @@ class Sites(ServerWide):
     def token(self, name: str) -> Json:
         """A new one-time join token."""
         return self._run(send("POST", f"/api/v1/sites/{name}/token"))
+
+    def doctor(self, name: str, fresh: bool = True, notice: Notice | None = None, patience_s: float = 180) -> Json:
+        """What its doctor finds: `result` and `findings`; without `fresh` what it found last."""
+        return self._run(places.doctor(name, fresh, notice, patience_s))
+
+    def instance_types(self, name: str) -> Json:
+        """`items`: its instance types; `suggestions`: custom resources that its nodes suggest."""
+        return self._run(places.site_types(name))
 
 
 def _is_spec(spec: Any) -> bool:

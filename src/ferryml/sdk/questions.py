@@ -29,7 +29,7 @@ class Questions:
         self.environments = nouns.Assets(runs, "environments")
         self.codes = nouns.Assets(runs, "codes")
         self.datastores = nouns.Named(runs, "datastores")
-        self.computes = nouns.Named(runs, "computes")
+        self.computes = nouns.Computes(runs)
         self.online_endpoints = nouns.Endpoints(runs)
         self.online_deployments = nouns.Deployments(runs)
         self.rollouts = nouns.Rollouts(runs)

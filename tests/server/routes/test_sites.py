@@ -23,3 +23,14 @@ def test_bodies_are_checked(http):
     for body in ({}, {"name": "edge", "zon": "x"}, {"name": "a\0"}, {"name": "edge", "settings": {"k": "\0"}}):
         assert owner.post("/api/v1/sites", json=body).status_code == 400
     assert fault(owner.post("/api/v1/sites", json={"name": "Not Allowed"})) == (400, "BadName")
+
+
+def test_doctor_and_instance_types(http):
+    http.joined()
+    owner = http.as_()
+    asked = owner.post("/api/v1/sites/cloud/doctor")
+    assert (asked.status_code, asked.json()) == (202, {"asked": ""})
+    found = owner.get("/api/v1/sites/cloud/doctor").json()
+    assert (found["result"], found["answered"]) == ("ok", True)
+    assert owner.get("/api/v1/sites/cloud/instance-types").json()["items"][0]["name"] == "defaultinstancetype"
+    assert fault(http.as_("reader").post("/api/v1/sites/cloud/doctor"))[0] == 403

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ferryml.domain.explain.facts import Facts, Object, about, condition, name_of, statuses, words_of
+from ferryml.domain.statuses import LOG
 
 Kind = Literal[
     "waiting",
@@ -168,7 +169,7 @@ def _of_programs(facts: Facts) -> Iterator[Clue]:
         yield Clue("link", facts.link_code, facts.link_message, "the agent's link to the server")
     lines = "\n".join((*facts.error_lines, facts.log_tail)).strip()
     if lines:
-        yield Clue("log", "", lines, "the job's log", "main", exit_code=facts.exit_code)
+        yield Clue("log", "", lines, LOG, "main", exit_code=facts.exit_code)
 
 
 def _short(text: str) -> str:

@@ -141,7 +141,8 @@ class Plain:
 
 PLAIN = (
     Plain(
-        r"were unschedulable", "cordoned", 2, "are closed to new pods (cordoned)", "IT opens them: kubectl uncordon NODE."
+        r"were unschedulable", "cordoned", 2, "are closed to new pods (cordoned)",
+        "IT opens them: kubectl uncordon NODE.",
     ),
     Plain(
         r"Too many pods", "pods", 8, "hold as many pods as they may",

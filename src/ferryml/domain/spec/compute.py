@@ -41,7 +41,7 @@ class Identity(Spec):
 
 class _Compute(Spec):
     read_only: ClassVar[frozenset[str]] = frozenset(
-        {"created_on", "properties", "provisioning_state", "instance_types"}
+        {"created_on", "properties", "provisioning_state", "provisioning_errors", "instance_types", "capacity"}
     )
 
     name: Annotated[Text, named("compute")] = Field(description="Name in the workspace.")
@@ -59,7 +59,10 @@ class KubernetesCompute(_Compute):
     type: Annotated[Literal["kubernetes"], Fold()] = Field("kubernetes", description="The kind of compute.")
     resource_id: str = Field("", description="The cluster's id, or site:NAME; empty when `site` says it.")
     namespace: Annotated[str, Field(pattern="^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")] = Field(
-        "default", description="Namespace of the workloads; must exist."
+        "default", description="Namespace of the workloads; must exist, unless create_namespace makes it."
+    )
+    create_namespace: bool = Field(
+        False, description="Make the namespace when it is missing, where the site allows that."
     )
     identity: Identity | None = Field(None, description="As whom pods reach other services; none: no identity.")
 

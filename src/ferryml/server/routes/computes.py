@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from ferryml.control import computes, datastores
+from ferryml.control import computes, datastores, detaching
 from ferryml.control.ports import Json
 from ferryml.server.auth import Document, Name, Person
 
@@ -36,9 +36,9 @@ def update_compute(asked: Person, workspace: Name, name: Name, changes: Document
 
 
 @router.delete("/computes/{name}", status_code=204)
-def detach(asked: Person, workspace: Name, name: Name) -> Response:
-    """Detach a compute."""
-    computes.detach(asked.deps, asked.caller, workspace, name)
+def detach(asked: Person, workspace: Name, name: Name, running: detaching.Running = "refuse") -> Response:
+    """Detach a compute; `running` says what becomes of work that still runs there."""
+    detaching.detach(asked.deps, asked.caller, workspace, name, running)
     return Response(status_code=204)
 
 

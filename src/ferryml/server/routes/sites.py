@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ferryml.control import sites
+from ferryml.control import instance_types, site_doctor, sites
 from ferryml.control.ports import Json
-from ferryml.server.auth import Document, Name, Person, clean, clean_text
+from ferryml.server.auth import Document, Name, Person, Text, Wait, clean, clean_text
 
 router = APIRouter(tags=["sites"])
 
@@ -60,3 +60,21 @@ def delete(asked: Person, name: Name) -> Response:
 def token(asked: Person, name: Name) -> dict[str, Json]:
     """A new one-time join token."""
     return dict(sites.new_join_token(asked.deps, asked.caller, name))
+
+
+@router.post("/sites/{name}/doctor", status_code=202)
+def examine(asked: Person, name: Name) -> dict[str, Json]:
+    """Ask the site to run every check; `asked` of the answer goes into the question for its findings."""
+    return dict(site_doctor.examine(asked.deps, asked.caller, name))
+
+
+@router.get("/sites/{name}/doctor")
+def findings(asked: Person, name: Name, question: Text = None, wait: Wait = 0) -> dict[str, Json]:
+    """What the site's doctor found: each line ok, warning or failed, with its code and the fix."""
+    return dict(site_doctor.findings(asked.deps, asked.caller, name, question or "", wait))
+
+
+@router.get("/sites/{name}/instance-types")
+def types(asked: Person, name: Name) -> dict[str, Json]:
+    """Instance types of a site, and custom resources that its nodes suggest."""
+    return dict(instance_types.of_site(asked.deps, asked.caller, name))

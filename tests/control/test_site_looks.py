@@ -1,0 +1,35 @@
+"""A site is asked what is there now, and what it says counts."""
+
+from control_play import OWNER, WORKSPACE
+from ferryml.control import computes, site_looks
+from site_answers import a_cluster, answering, attach
+
+
+def test_a_site_that_cannot_be_asked_is_not_waited_for(play):
+    a_cluster(play)
+    assert site_looks.ask(play.deps, "kube") == ""
+    assert site_looks.ask(play.deps, "nowhere") == ""
+    assert not site_looks.look(play.deps, "kube")
+
+
+def test_what_the_site_answers_counts(play):
+    a_cluster(play, namespaces=["default"])
+    with answering(play, "kube", {"namespaces": ["default", "ml"]}) as asked:
+        assert attach(play)["provisioning_state"] == "Succeeded"
+    assert asked[0]["computes"] == [{"workspace": WORKSPACE, "name": "kc", "namespace": "ml", "create_namespace": False}]
+    assert computes.show(play.deps, OWNER, WORKSPACE, "kc")["provisioning_state"] == "Succeeded"
+
+
+def test_the_site_is_told_of_every_compute_it_has(play):
+    a_cluster(play)
+    attach(play, "ka")
+    attach(play, "kb", namespace="default")
+    with answering(play, "kube", {}) as asked:
+        assert site_looks.look(play.deps, "kube")
+    assert [each["name"] for each in asked[-1]["computes"]] == ["ka", "kb"]
+
+
+def test_an_answer_that_does_not_come_is_given_up(play):
+    a_cluster(play)
+    assert not site_looks.answered(play.deps, "kube", "nobody", wait_s=0)
+    assert not site_looks.answered(play.deps, "gone", "nobody", wait_s=1)
