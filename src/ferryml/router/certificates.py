@@ -19,7 +19,7 @@ SOON = timedelta(days=21)
 
 
 def check_certificate(chain: bytes, key: bytes, name: str, now: datetime) -> tuple[str, ...]:
-    """Warnings; raises Refused (`TlsFailed`) for a pair that cannot serve. `name` is the CNAME, empty: not looked at."""
+    """Warnings; raises Refused (`TlsFailed`) for a pair that cannot serve. `name` is the CNAME; empty: any will do."""
     certificates = _certificates(chain)
     leaf = certificates[0]
     if _public(leaf.public_key()) != _public(_private(key)):

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import jwt
+from jwt.types import Options
 
 from ferryml.domain.routes import key_id
 
 ALGORITHM = "ES256"
-_OPTIONS = {
+_OPTIONS: Options = {
     "require": ["exp", "aud"], "verify_iat": False, "verify_nbf": False, "verify_iss": False, "verify_sub": False,
     "verify_jti": False, "strict_aud": True,
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """The knobs of the router, the door through which predictions enter a site."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -60,4 +61,23 @@ class RouterSettings(Settings):
     ] = 65536  # fmt: skip
     cors_origins: Annotated[
         str, Knob("Web origins that may call endpoints, with blanks between; * for any.", off="empty")
+    ] = ""
+    folder: Annotated[Path, Knob("In a cluster: files and sockets that HAProxy, sidecar and tap share.")] = Path(
+        "/run/ferry-router"
+    )
+    bind: Annotated[str, Knob("In a cluster: scoring address as HOST:PORT.")] = "0.0.0.0:8080"
+    table_file: Annotated[
+        OptionalPath, Knob("In a cluster: RouterTable as JSON, served whenever it changes.", off="empty: watched for")
+    ] = None
+    replica: Annotated[str, Knob("In a cluster: this replica's name among the table's peers.", off="empty")] = ""
+    peer_bind: Annotated[str, Knob("In a cluster: HOST:PORT for the other replicas.", off="empty: one replica")] = ""
+    peer_secret_file: Annotated[
+        OptionalPath, Knob("In a cluster: what replicas know one another by; 16 letters or more.", off="empty")
+    ] = None
+    door_bind: Annotated[str, Knob("In a cluster: HOST:PORT of state and metrics of the sidecar.")] = "0.0.0.0:9402"
+    door_secret_file: Annotated[
+        OptionalPath, Knob("In a cluster: bearer of those who ask for state.", off="empty: nobody may")
+    ] = None
+    certificate_name: Annotated[
+        str, Knob("Name that the certificate must be for (CNAME of the scoring address).", off="empty")
     ] = ""

@@ -1,4 +1,4 @@
-"""HAProxy as a child of ours, for one machine; in a cluster it has a container of its own that reads the same files."""
+"""How HAProxy is run: as a child of ours on one machine, in a container beside ours in a cluster; same files."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ def find_program() -> str:
     return found
 
 
+def check_config(program: str, config: str) -> None:
+    """Raises Defect with HAProxy's words when it would not take this file."""
+    done = subprocess.run([program, "-c", "-f", config], capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        raise Defect("Internal", f"HAProxy refuses its configuration: {done.stderr[-1500:]}")
+
+
 class Haproxy:
     """Started once; `master` speaks to it."""
 
@@ -40,10 +47,7 @@ class Haproxy:
 
     def check(self, config: str) -> None:
         """Raises Defect with HAProxy's words when it would not take this file."""
-        command = [self._program, "-c", "-f", config]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode:
-            raise Defect("Internal", f"HAProxy refuses its configuration: {done.stderr[-1500:]}")
+        check_config(self._program, config)
 
     def begin(self) -> None:
         """Serve what the files say. Raises Unavailable when it does not within 10 s."""
@@ -75,3 +79,30 @@ class Haproxy:
                 except subprocess.TimeoutExpired:
                     continue
         self._process = None
+
+
+class Neighbour:
+    """HAProxy in a container beside ours: its start waits for the configuration, then we speak to its master."""
+
+    def __init__(self, program: str, master: Master, patience_s: float = 120) -> None:
+        self._program, self._master, self._patience_s = program, master, patience_s
+
+    def check(self, config: str) -> None:
+        """As `Haproxy.check`."""
+        check_config(self._program, config)
+
+    def begin(self) -> None:
+        """One that serves already, because only we were restarted, reads the files anew. Raises Unavailable."""
+        deadline = time.monotonic() + self._patience_s
+        try:
+            self._master.current()
+        except Unavailable:
+            while True:
+                try:
+                    self._master.current()
+                    return
+                except Unavailable:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)
+        self._master.reload()

@@ -85,6 +85,11 @@ class Sidecar:
             self.acknowledged = table.generation
             return table.generation
 
+    @property
+    def endpoints(self) -> tuple[EndpointRoute, ...]:
+        """As in the table."""
+        return self._table.endpoints
+
     def endpoint(self, uid: str) -> EndpointRoute | None:
         """As in the table."""
         return next((one for one in self._table.endpoints if one.uid == uid), None)
