@@ -101,3 +101,12 @@ def test_a_compute_that_goes_meanwhile_is_noticed(play, monkeypatch):
     monkeypatch.setattr(play.tracking, "create_run", slow)
     assert refusal(play) == "ComputeNotFound"
     assert assets.list_assets(play.deps, OWNER, WORKSPACE, "model", None, "no", (0, 9))["items"] == []
+
+
+def test_a_queue_travels_by_the_names_that_kueue_reads(play):
+    play.site("onprem", "onprem", "c1")
+    name = play.job(queue_settings={"queue": "team", "priority_class": "urgent"})["name"]
+    with play.store.begin() as tx:
+        labels = tx.get("job", WORKSPACE, name).status["order"]["labels"]
+    assert labels["kueue.x-k8s.io/queue-name"] == "team"
+    assert labels["kueue.x-k8s.io/priority-class"] == "urgent"

@@ -23,7 +23,6 @@ from pathlib import Path
 from kubebox.places import KubeboxError
 
 MOST_CLUSTERS = 30
-MOST_WATCHERS = 1024
 LOCK = Path("/run/lock/kubebox.lock")
 
 
@@ -156,7 +155,6 @@ def _routes() -> list[str]:
 
 
 def _make_router(at: Addresses, folder: Path) -> None:
-    _room_for_watchers()
     run("ip", "netns", "add", at.name)
     run("ip", "link", "add", at.name, "type", "veth", "peer", "name", "up0", "netns", at.name)
     run("ip", "link", "set", at.name, "alias", str(folder))
@@ -175,13 +173,6 @@ def _make_router(at: Addresses, folder: Path) -> None:
         inside(at.name, "ip", *step.split())
     inside(at.name, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=0")
     inside(at.name, "sysctl", "-qw", "net.ipv4.conf.br0.send_redirects=0")
-
-
-def _room_for_watchers() -> None:
-    """Kubelets and containerds watch files; the kernel's usual 128 watchers are used up by a few nodes."""
-    knob = Path("/proc/sys/fs/inotify/max_user_instances")
-    if int(knob.read_text()) < MOST_WATCHERS:
-        knob.write_text(str(MOST_WATCHERS))
 
 
 def make_node(at: Addresses, number: int) -> None:

@@ -58,10 +58,17 @@ def resolve(deps: Deps, workspace: str, job: CommandJob, name: str) -> Resolved:
         instance_count=job.resources.instance_count, shm_size=job.resources.shm_size,
         distribution=job.distribution.model_dump(mode="json") if job.distribution else {},
         mlflow_experiment=job.experiment_name or "Default", residency=residency,
-        labels={"workspace": workspace, "compute": place.compute},
+        labels={"workspace": workspace, "compute": place.compute, **_queue_labels(job)},
     )  # fmt: skip
     nodes = {key: content.node for key, content in inputs.items() if content.node}
     return Resolved(order, place, _edges(workspace, name, nodes, code, environment.name), nodes, notes)
+
+
+def _queue_labels(job: CommandJob) -> dict[str, str]:
+    """By the names that Kueue reads on a Job."""
+    said = job.queue_settings
+    named = {"kueue.x-k8s.io/queue-name": said.queue, "kueue.x-k8s.io/priority-class": said.priority_class}
+    return {label: value for label, value in named.items() if value}
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,8 @@ class QueueSettings(Spec):
     priority: Annotated[Literal["low", "medium", "high"], Fold()] = Field(
         "medium", description="Order among waiting jobs."
     )
+    queue: str = Field("", description="Kueue LocalQueue of the compute's namespace; empty: the site's.")
+    priority_class: str = Field("", description="PriorityClass or Kueue WorkloadPriorityClass; empty: the site's.")
 
     @model_validator(mode="after")
     def _unused(self, info: ValidationInfo) -> QueueSettings:
