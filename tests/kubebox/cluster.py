@@ -146,7 +146,8 @@ class Cluster:
     def expose(self, port: int) -> str:
         """Lets the cluster's pods reach what listens on 127.0.0.1:port; answers the address for them."""
         outside = Programs(self.folder, "", control_groups.entrance(self.at.name))
-        _relay(outside, self.hub, port, "127.0.0.1", port)
+        if not outside.alive(f"relay-{self.hub}-{port}"):
+            _relay(outside, self.hub, port, "127.0.0.1", port)
         return f"{self.hub}:{port}"
 
     @property

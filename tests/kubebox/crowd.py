@@ -20,7 +20,7 @@ def start(cluster: Cluster, kwok: Path | str, nodes: int, **resources: str) -> l
     if not _programs(cluster).alive("kwok"):
         selector = ",".join(f"{key}={value}" for key, value in LABELS.items())
         options = ["--manage-all-nodes=false", f"--manage-nodes-with-label-selector={selector}"]
-        argv = [str(kwok), "--kubeconfig", str(cluster.kubeconfig), *options, "--cidr", cluster.at.node_pods(200)]
+        argv = [str(kwok), "--kubeconfig", str(cluster.kubeconfig), *options, "--cidr", "100.64.0.1/16"]
         _programs(cluster).start("kwok", [*argv, "--node-lease-duration-seconds", "40"])
     names = [f"fake-{number}" for number in range(nodes)]
     cluster.apply(*(_node(name, amount) for name in names))

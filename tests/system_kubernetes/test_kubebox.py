@@ -103,6 +103,7 @@ def test_walls_hold_in_both_directions(clusters, cluster, new_namespace, listeni
     namespace = new_namespace(site)
     place(site, namespace, probe("worker"), server("ferry-gateway-0"))
     first, second = (site.expose(port) for port in listening)
+    assert site.expose(listening[0]) == first  # asked twice, one door
     gateway_ip = pod_ip(site, namespace, "ferry-gateway-0")
     api = "kubernetes.default.svc.cluster.local:443"
 
