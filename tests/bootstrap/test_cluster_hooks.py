@@ -88,6 +88,13 @@ def test_the_end_takes_what_is_ferrys_and_nothing_else(said):
     assert len(names(kube, CRDS)) == 3
 
 
+def test_what_was_installed_stays_for_whoever_installed_it(said):
+    kube = a_cluster(PlayKube())
+    kube.write(thing(CONFIG_MAPS, "ferry-cursor", "sys", {**MANAGED, "app.kubernetes.io/part-of": "ferry"}))
+    Removal(kube, "sys", ("team",), said.append, wait=lambda s: None).run()
+    assert "ferry-cursor" in names(kube, CONFIG_MAPS, "sys")
+
+
 def test_the_agent_stops_before_anything_is_taken(said):
     kube = a_cluster(PlayKube())
     Removal(kube, "sys", ("team",), said.append, wait=lambda s: None).run()

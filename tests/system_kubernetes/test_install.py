@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import kubebox_images
 from cluster_play import CHARTS, SYSTEM, World
 from kubebox.cluster import Cluster
 from system_play import until
@@ -109,6 +110,8 @@ def test_a_release_from_install_to_uninstall(it: World, cloud: Cluster) -> None:
 def test_plain_manifests_do_the_same(it: World, cloud: Cluster) -> None:
     cloud.expose(it.port)
     cloud.expose(it.index.port)
+    for name in ("agent", "runner"):
+        cloud.load_image(kubebox_images.build(name))
     cloud.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TEAM}})
     made = json.loads(it.ferry("site", "create", "plain"))
     line = made["kubectl"].split(" | ")[0].split()
@@ -144,8 +147,6 @@ def test_plain_manifests_do_the_same(it: World, cloud: Cluster) -> None:
 
 def test_the_servers_chart_runs_the_server(component, cloud: Cluster, tmp_path: Path) -> None:
     """One replica on a volume: what it keeps survives its pod."""
-    import kubebox_images
-
     helm = component("helm")["helm"]
     component("buildah")
     cloud.load_image(kubebox_images.build("server"))

@@ -26,8 +26,8 @@ from ferryml.backends.kubernetes.kinds import (
     SERVICES,
     Kind,
 )
-from ferryml.backends.kubernetes.kube import Kube, Manifest, name_of, namespace_of
-from ferryml.compile.install.kit import AGENT
+from ferryml.backends.kubernetes.kube import Kube, Manifest, labels_of, name_of, namespace_of
+from ferryml.compile.install.kit import AGENT, PART_OF
 from ferryml.compile.install.removal import OUR_DEFINITIONS
 from ferryml.compile.kubernetes import labels
 from ferryml.compile.kubernetes.crds import definitions
@@ -97,7 +97,7 @@ class Removal:
         chosen = "" if kind is ML_JOBS else labels.selector(labels.MANAGED)
         for namespace in self._namespaces:
             try:
-                yield from self._kube.list(kind, namespace, chosen).items
+                yield from (one for one in self._kube.list(kind, namespace, chosen).items if not _installed(one))
             except (Forbidden, NotFound) as error:
                 # a namespace that is gone has taken its RoleBinding along
                 self._say(f"nothing to see in {namespace or 'the cluster'}: {error.message}")
@@ -115,6 +115,11 @@ class Removal:
                     self._kube.delete(PODS, namespace_of(pod), name_of(pod))
             self._wait(PAUSE_S)
             waited += PAUSE_S
+
+
+def _installed(body: Manifest) -> bool:
+    """Part of the installation itself, whoever wrote into it later: it goes with the rest of it."""
+    return PART_OF.items() <= labels_of(body).items()
 
 
 def main(argv: Sequence[str], kube: Kube | None = None) -> int:
