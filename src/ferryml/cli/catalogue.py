@@ -30,6 +30,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("server", "server", _PROGRAMS, "Run the control plane."),
     Entry("agent", "agent", _PROGRAMS, "Join this machine or cluster to a server as a site."),
     Entry("gateway", "gateway", _PROGRAMS, "Run the door for bytes of a cluster."),
+    Entry("router", "router", _PROGRAMS, "Run what stands beside HAProxy in a cluster."),
     Entry("admin", "admin", _PROGRAMS, "Back up and restore a server."),
     Entry("job", "jobs", _WORK, "Train, and look at what trains."),
     Entry("automation", "automations", _WORK, "Retrain, prove and roll out by itself."),

@@ -40,7 +40,7 @@ async def test_old_tls_is_refused(on, tmp_path):
     chain, key = authority.server_files()
     play = await on(tls_cert=chain, tls_key=key)
     context = trusting(authority)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="deprecated"):
         context.minimum_version, context.maximum_version = ssl.TLSVersion.MINIMUM_SUPPORTED, ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.raises(ssl.SSLError):

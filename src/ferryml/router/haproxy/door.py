@@ -110,7 +110,11 @@ def _summary(labels: str, counters: Counters) -> list[str]:
     ]
     total = sum(bucket_ms(index) * count for index, count in counters.latency.items())
     count = sum(counters.latency.values())
-    return [*lines, f"ferry_router_latency_ms_sum{{{labels}}} {total:.3f}", f"ferry_router_latency_ms_count{{{labels}}} {count}"]
+    return [
+        *lines,
+        f"ferry_router_latency_ms_sum{{{labels}}} {total:.3f}",
+        f"ferry_router_latency_ms_count{{{labels}}} {count}",
+    ]
 
 
 def _labels(endpoint: EndpointRoute, deployment: str, revision: str) -> str:
