@@ -34,9 +34,13 @@ from ferryml.domain.link import Enrolled
 from ferryml.gateway.admin import AdminRoutes
 from ferryml.gateway.app import build as build_app
 from ferryml.gateway.environments import Environments
+from ferryml.gateway.links import Links
+from ferryml.gateway.package_routes import FILES, PackageRoutes
+from ferryml.gateway.packages import Packages
 from ferryml.gateway.pod_routes import PodRoutes
 from ferryml.gateway.pods import Identity, Pods
 from ferryml.gateway.pulse import Pulse, States
+from ferryml.gateway.upstream import Upstream
 from ferryml.sdk.wire import Route, Wire, open_client
 from ferryml.settings import ClusterSettings, SiteSettings
 
@@ -167,10 +171,17 @@ class ClusterGateway:
         more = [
             *AdminRoutes(parts.door, pods, states, self._pulse, environments).table(),
             *PodRoutes(parts.door, states, environments, secret).table(),
+            *PackageRoutes(parts.door, self._packages(parts, route, secret)).table(),
         ]
         parts.forwarder.start()
         self._switch.app = build_app(parts.routes, dice.id, more)
         log.info("the gateway serves site %s", enrolled.site)
+
+    def _packages(self, parts: GatewayParts, route: Route, secret: bytes) -> Packages:
+        knobs, settings = self._knobs, self._settings
+        upstream = Upstream(route, (settings.ca_bundle, knobs.package_ca))
+        links = Links(hashlib.sha256(b"links" + secret).digest(), FILES)
+        return Packages(parts.db, parts.store, upstream, links, settings.package_index, knobs.conda_channel)
 
     def _serve(self) -> None:
         self._server.run(sockets=[self._socket])

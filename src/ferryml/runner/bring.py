@@ -6,13 +6,17 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import threading
+import time
 
 from ferryml.runner.archive import unpack
+from ferryml.runner.calls import lay_calls
 from ferryml.runner.door import GaveUp, Rejected, Stopped
 from ferryml.runner.pod import Pod
+from ferryml.runner.prepare import is_preparation, lay_out
 from ferryml.runner.report import PodState, Reporter
-from ferryml.runner.shell import write_shell
+from ferryml.runner.shell import chosen, write_shell
 from ferryml.runner.stage import Escapes, stage
 
 TYPE_CHECKING = False
@@ -22,7 +26,8 @@ if TYPE_CHECKING:
 NO_SPACE = 28
 REPORT_PATIENCE_S = 60
 LAST_REPORT_S = 10
-_FROM_AN_EARLIER_LIFE = ("started", "exit", "usage", "collected", "run/why", "run/next")
+_FROM_AN_EARLIER_LIFE = ("ready", "started", "exit", "usage", "collected", "run/why", "run/next", "calls/over")
+LOOK_UP_AGAIN_S = 1.0
 
 
 def bring(pod: Pod) -> int:
@@ -52,8 +57,13 @@ class Bringing:
             pod.plan["stage_patience_s"], self._stop, lambda why: self._say(f"waiting for the gateway: {why}")
         )
         try:
-            stage(pod.plan, pod.folder, door, self._say)
-            self._environment(door)
+            if is_preparation(pod.plan):
+                pod.plan = lay_out(pod.plan, pod.folder, door)
+            else:
+                stage(pod.plan, pod.folder, door, self._say)
+                self._environment(door)
+                lay_calls(pod.plan, pod.folder, pod.index)
+                self._await_hosts()
             write_shell(pod.plan, pod.folder, pod.index)
         except Stopped:
             failed = "Stopped", "stopped before the program started"
@@ -95,3 +105,23 @@ class Bringing:
         with open(archive, "rb") as file:
             unpack(file, pod.env_folder)
         os.unlink(archive)
+
+    def _await_hosts(self) -> None:
+        """Programs of a group look each other up once and do not ask again: every name must be there before."""
+        plan = self._pod.plan
+        for host in chosen(plan, "await_hosts", self._pod.index) or []:
+            until = time.monotonic() + float(plan.get("hosts_patience_s") or 0)
+            while not _resolves(host):
+                self._say(f"waiting for {host}")
+                if time.monotonic() > until:
+                    raise GaveUp(f"the other pod {host} did not appear")
+                if self._stop.wait(LOOK_UP_AGAIN_S):
+                    raise Stopped()
+
+
+def _resolves(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return True

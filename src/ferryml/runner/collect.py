@@ -6,11 +6,14 @@ import os
 import signal
 import threading
 
+from ferryml.runner.archive import pack
+from ferryml.runner.calls import Caller, Server
 from ferryml.runner.door import GaveUp, Rejected
 from ferryml.runner.errors import error_lines
 from ferryml.runner.logs import Shipper
 from ferryml.runner.outputs import Outputs
 from ferryml.runner.pod import DOOR_PORT, Pod
+from ferryml.runner.prepare import is_preparation, lock_made, notes_made, reason
 from ferryml.runner.relay import Relay
 from ferryml.runner.report import PodState, Reporter
 from ferryml.runner.shell import work_of
@@ -21,16 +24,18 @@ if TYPE_CHECKING:
 
 NO_SPACE = 28
 LOOK_S = 0.1
+KILLED = 128 + signal.SIGKILL
 REPORT_PATIENCE_S = 3600
+SECRET_PATIENCE_S = 60
 LAST_REPORT_S = 10
 
 
 def collect(pod: Pod) -> int:
     """Until SIGTERM, which comes when the program's container has ended."""
-    port = int(os.environ.get("FERRY_DOOR_PORT") or DOOR_PORT)
+    port = int(os.environ.get("FERRY_DOOR_PORT") or pod.plan.get("door_port") or DOOR_PORT)
     relay = Relay(pod.plan["gateway"], pod.plan.get("ca") or "", pod.token, port)
     try:
-        Collecting(pod).run()
+        (Preparing if is_preparation(pod.plan) else Collecting)(pod).run()
     finally:
         relay.close()
     return 0
@@ -42,13 +47,17 @@ class Collecting:
     def __init__(self, pod: Pod) -> None:
         self._pod = pod
         self._over = threading.Event()
-        self._fenced = ""
+        self._caller: Caller | None = None
+        self._server: Server | None = None
         self._reporter = Reporter(pod.door(REPORT_PATIENCE_S), pod.index)
         self._state = PodState(pod.folder, self._reporter)
         self._state.load()
 
     def run(self) -> None:
         signal.signal(signal.SIGTERM, lambda *_: self._over.set())
+        self._open_calls()
+        with open(self._pod.path("ready"), "w", encoding="ascii"):
+            pass
         if self._state.phase == "staging":
             self._wait_for("started")
         if self._state.phase != "done":
@@ -76,9 +85,11 @@ class Collecting:
         shipper = self._shipper()
         shipper.start()
         said = self._wait_for("exit")
-        code, why = self._how_it_ended() if said else (None, "")
+        code, why = self._how_it_ended() if said else (KILLED, "vanished")
         lines = self._lines(why) if code != 0 else []
-        self._state.save(phase="collecting", exit_code=code, error_lines=lines, **self._words(code, why))
+        self._state.save(phase="collecting", exit_code=code, error_lines=lines, **self._words(why))
+        if self._caller is not None:
+            self._caller.over()
         self._ship_rest(shipper)
         self._hand_over()
         self._reporter.finish(LAST_REPORT_S)
@@ -91,14 +102,14 @@ class Collecting:
         self._state.usage = _figures(self._pod.path("usage"))
         return int(code), why
 
-    def _words(self, code: int | None, why: str) -> dict[str, Any]:
-        limit = self._pod.plan["timeout_s"]
-        if code is None:
+    def _words(self, why: str) -> dict[str, Any]:
+        if why == "vanished":
             return {"message": "the program's container ended without saying how"}
         if why == "timeout":
-            return {"code": "TimedOut", "message": f"limits.timeout of {limit} s was exceeded"}
+            return {"code": "TimedOut", "message": f"limits.timeout of {self._pod.plan['timeout_s']} s was exceeded"}
         if why == "oom":
-            return {"message": "the kernel killed it: the program needed more memory than its instance type has"}
+            text = "the kernel killed it: the program needed more memory than its instance type has"
+            return {"code": "OutOfMemory", "message": text}
         return {"message": "asked to end" if why == "term" else ""}
 
     def _lines(self, why: str) -> list[str]:
@@ -107,8 +118,7 @@ class Collecting:
         own = os.path.join(folder, f"std_log_process_{rank}.txt")
         logs = sorted(os.path.join(folder, name) for name in os.listdir(folder)) if os.path.isdir(folder) else []
         log = own if os.path.exists(own) else first if os.path.exists(first) else next(iter(logs), first)
-        lines = error_lines(log)
-        return ["out of memory: the kernel killed it", *lines] if why == "oom" else lines
+        return error_lines(log)
 
     def _shipper(self) -> Shipper:
         plan, pod = self._pod.plan, self._pod
@@ -118,7 +128,21 @@ class Collecting:
         return Shipper(door, folder, logs, plan["log_prefix"], plan["flush_s"], plan["max_log_bytes"], self._fence)
 
     def _fence(self, why: str) -> None:
-        self._fenced = why
+        """The agent ends what is not wanted any more; here is nothing to be done about it."""
+
+    def _open_calls(self) -> None:
+        mpi, pod = self._pod.plan.get("mpi"), self._pod
+        if mpi and pod.index == 0:
+            self._caller = Caller(pod.folder, mpi, self._group_secret)
+        elif mpi:
+            self._server = Server(pod.folder, mpi, pod.index, self._group_secret)
+
+    def _group_secret(self) -> str:
+        door = self._pod.door(SECRET_PATIENCE_S)
+        try:
+            return str(door.get_json("/v1/group")["secret"])
+        finally:
+            door.close()
 
     def _ship_rest(self, shipper: Shipper) -> None:
         if not shipper.finish(self._pod.plan["upload_patience_s"]):
@@ -134,8 +158,7 @@ class Collecting:
         try:
             trees = {item["name"]: outputs.hand_over(item, pod.folder) for item in plan["outputs"]}
             counts = {name: {"files": len(tree["entries"])} for name, tree in trees.items() if tree is not None}
-            code = 137 if state.exit_code is None else state.exit_code
-            body = {"exit_code": code, "outputs": counts, "rank": pod.index, "of": pod.instances}
+            body = {"exit_code": state.exit_code, "outputs": counts, "rank": pod.index, "of": pod.instances}
             answer = door.post_json("/v1/complete", body)
         except (Rejected, GaveUp, OSError) as error:
             full = isinstance(error, OSError) and error.errno == NO_SPACE
@@ -157,6 +180,57 @@ class Collecting:
             os.close(os.open(self._pod.path("gate"), os.O_WRONLY | os.O_NONBLOCK))
         except OSError:
             return
+
+
+class Preparing(Collecting):
+    """What comes of a preparation is one archive and its lock."""
+
+    def _accompany(self) -> None:
+        self._state.save(
+            phase="running", message="making the environment", started_at=_made_at(self._pod.path("started"))
+        )
+        code, why = self._how_it_ended() if self._wait_for("exit") else (KILLED, "vanished")
+        self._state.save(phase="collecting", exit_code=code, **self._words(why))
+        if code:
+            lines = [reason(self._pod.folder)] if reason(self._pod.folder) else self._lines(why)
+            self._state.save(phase="done", error_lines=lines if not self._state.message else [], outputs_done=True)
+        else:
+            self._hand_over()
+        self._reporter.finish(LAST_REPORT_S)
+
+    def _words(self, why: str) -> dict[str, Any]:
+        words = super()._words(why)
+        if why == "timeout":
+            text = f"preparing took longer than {self._pod.plan['timeout_s']:g} s. Raise prepare_timeout_s of the site."
+            return {**words, "message": text}
+        return words
+
+    def _hand_over(self) -> None:
+        pod, plan = self._pod, self._pod.plan
+        door = pod.door(plan["upload_patience_s"])
+        archive = pod.path("environment.tar.gz")
+        try:
+            digest = pack(plan["folder"], archive)
+            door.put_file("/v1/blobs/" + digest, archive)
+            os.unlink(archive)
+            said = {
+                "digest": digest, "lock": lock_made(plan, pod.folder), "notes": notes_made(pod.folder),
+                "python": os.path.join(plan["folder"], "bin", "python"),
+            }  # fmt: skip
+            door.post_json("/v1/environment", said)
+            door.post_json("/v1/complete", {"exit_code": 0, "outputs": {}})
+        except (Rejected, GaveUp, OSError) as error:
+            full = isinstance(error, OSError) and error.errno == NO_SPACE
+            text = f"the environment could not be stored: {error}"
+            self._state.save(phase="done", code="DiskFull" if full else "UploadFailed", message=text)
+        else:
+            self._state.save(phase="done", outputs_done=True)
+        finally:
+            door.close()
+
+
+def _made_at(path: str) -> float | None:
+    return os.path.getmtime(path) if os.path.exists(path) else None
 
 
 def _complete(path: str) -> bool:

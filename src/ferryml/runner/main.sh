@@ -142,15 +142,16 @@ wait_for_collect() {
 
 # Pod of an MPI job that is not the first: does what the first one asks for, until that one is done.
 serve() {
-    trap : TERM INT
+    reader=
+    trap 'kill "$reader" 2>/dev/null' TERM INT
     while [ ! -f "$run/why" ] && [ ! -f "$job/calls/over" ]; do
-        rm -f "$run/next" 2>/dev/null || : >"$run/next"
+        : >"$run/next"
         { read -r call <"$job/calls/door" && printf '%s\n' "$call" >"$run/next"; } 2>/dev/null &
-        settle "$!"
-        call=
-        [ -f "$run/next" ] && read -r call <"$run/next"
+        reader=$!
+        settle "$reader"
+        read -r call <"$run/next" || call=
         case $call in
-        '' | over | *[!0-9]*) ;;
+        '' | *[!0-9]*) ;;
         *) "$shell" "$job/calls/$call.sh" "$job" "$work" "$shell" "$call" & ;;
         esac
     done

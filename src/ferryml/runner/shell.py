@@ -24,7 +24,14 @@ def write_shell(plan: dict[str, Any], folder: str, index: int) -> None:
         os.chmod(gate, 0o660)
     _write(os.path.join(folder, "settings.sh"), settings_text(plan, folder, index))
     _write(os.path.join(folder, "env.sh"), env_text(plan, index))
-    _write(os.path.join(folder, "command.sh"), plan["command"] + "\n")
+    command = chosen(plan, "commands", index)
+    _write(os.path.join(folder, "command.sh"), (plan["command"] if command is None else command) + "\n")
+
+
+def chosen(plan: dict[str, Any], name: str, index: int) -> Any:
+    """What a list of the plan has for pod number `index`; None where it says nothing of it."""
+    values = plan.get(name) or []
+    return values[index] if index < len(values) else None
 
 
 def work_of(plan: dict[str, Any], folder: str) -> str:
@@ -52,11 +59,12 @@ def settings_text(plan: dict[str, Any], folder: str, index: int) -> str:
 
 def env_text(plan: dict[str, Any], index: int) -> str:
     """The user's variables; a name that no shell knows goes through the program `env`."""
-    own = plan.get("rank_env") or []
-    env = {**plan["env"], **(own[index] if index < len(own) else {}), "AZUREML_CR_NODE_RANK": str(index)}
+    env = {**plan["env"], **(chosen(plan, "rank_env", index) or {}), "AZUREML_CR_NODE_RANK": str(index)}
     plain = {name: value for name, value in env.items() if _NAME.match(name)}
     odd = [f"{name}={value}" for name, value in env.items() if not _NAME.match(name) and "=" not in name and name]
     lines = [f"export {name}={shlex.quote(value)}" for name, value in plain.items()]
+    defaults = (plan.get("env_defaults") or {}).items()
+    lines += [f'[ -n "${{{name}-}}" ] || export {name}={shlex.quote(value)}' for name, value in defaults]
     path = ":".join(plan.get("path") or [])
     if path:
         lines.append(f'export PATH={shlex.quote(path)}:"${{PATH:-/usr/local/bin:/usr/bin:/bin}}"')
