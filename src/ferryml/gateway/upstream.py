@@ -57,9 +57,7 @@ class Upstream:
         secret = (unquote(trusted.username or ""), unquote(trusted.password or ""))
         for _ in range(HOPS + 1):
             own = (urlsplit(asked).hostname, urlsplit(asked).port) == (trusted.hostname, trusted.port)
-            response = self._send(
-                asked, (trusted.username or "", trusted.password or "") if own else None, own, headers
-            )
+            response = self._send(asked, secret if own and any(secret) else None, own, headers)
             try:
                 target = response.headers.get("Location", "")
                 if response.status_code not in REDIRECTS or not target:
