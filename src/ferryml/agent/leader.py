@@ -35,6 +35,7 @@ class Leadership:
         self._until = float("-inf")
         self._leads = False
         self._seen, self._seen_at = LeaseSeen(), float("-inf")
+        self._trouble = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ferry-lease", daemon=True)
 
@@ -75,7 +76,11 @@ class Leadership:
         except Conflict:
             log.info("another agent wrote the lease first")
         except FerryError as error:
-            log.warning("the lease cannot be kept: %s: %s", error.code, error.message)
+            if self._trouble != error.code:
+                log.warning("the lease cannot be kept: %s: %s", error.code, error.message)
+            self._trouble = error.code
+        else:
+            self._trouble = ""
         if self.leads and not self._leads:
             self._leads = True
             log.info("this agent leads the site")

@@ -196,6 +196,24 @@ def test_the_first_failure_counts() -> None:
     assert job_seen(view, LATE).exit_code == 7
 
 
+def test_a_pod_that_someone_removed_is_no_failure_of_its_program() -> None:
+    killed = {0: done(143, error_lines=["Terminated"])}
+    for job in (a_job(), a_job(1, "FailureTarget"), a_job(1, "Failed")):
+        assert job_seen(View(job, [pod(deleted=True, **ended(143))], killed), NOW).state == "lost"
+        assert job_seen(View(job, [], killed), NOW).state == "lost"
+    two = View(a_job(2, "Failed"), [pod(0, deleted=True, **ended(143)), pod(1, deleted=True, **ended(143))])
+    assert job_seen(two, NOW).machine_fault
+
+
+def test_what_was_ended_before_it_began_has_nothing_to_hand_over() -> None:
+    never = {0: {"phase": "done", "message": "the program was never started"}}
+    ours = a_job()
+    ours["metadata"]["deletionTimestamp"] = AT
+    seen = job_seen(View(ours, [pod(deleted=True)], never), NOW)
+    assert (seen.state, seen.exit_code, seen.outputs_done) == ("exited", None, True)
+    assert job_seen(View(a_job(), [pod(deleted=True, phase="Failed")], never), NOW).state == "lost"
+
+
 def test_pods_that_are_ended_because_another_failed_are_no_fault() -> None:
     view = View(a_job(2, "FailureTarget"), [pod(0, deleted=True, **ended(143)), pod(1, **ended(2))], {1: done(2)})
     seen = job_seen(view, LATE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from ferryml.backends.kubernetes.pods import from_state, is_lost_with_its_node, pod_seen, rank_of
 from kube_play import AT, a_pod, ended, running
 
@@ -40,8 +42,25 @@ def test_a_missing_secret_is_a_trouble() -> None:
 
 
 def test_of_a_pod_that_is_gone_only_an_end_counts() -> None:
-    assert from_state(0, {"phase": "running"}).step == "lost"
-    assert from_state(0, {"phase": "done", "exit_code": 0}).exit_code == 0
+    assert from_state(0, {"phase": "running"}, True).step == "lost"
+    assert from_state(0, {"phase": "done", "exit_code": 0}, False).exit_code == 0
+
+
+def test_a_kill_that_nobody_of_ours_ordered_is_the_machines() -> None:
+    killed = {"phase": "done", "exit_code": 143}
+    assert from_state(0, killed, False).step == "lost"
+    assert from_state(0, killed, True).exit_code == 143
+
+
+def test_a_program_that_ended_before_its_pod_was_removed_has_its_own_end() -> None:
+    pod = a_pod(JOB, **running())
+    pod["metadata"] |= {"deletionTimestamp": "2024-05-01T00:01:00Z", "deletionGracePeriodSeconds": 30}
+    begun = datetime(2024, 5, 1, 0, 0, 30, tzinfo=UTC).timestamp()
+    said = {"phase": "done", "exit_code": 1}
+    assert pod_seen(pod, {**said, "ended_at": begun - 10}, False).exit_code == 1
+    assert pod_seen(pod, {**said, "ended_at": begun + 1}, False).step == "lost"
+    assert pod_seen(pod, {**said, "exit_code": 0, "ended_at": begun + 1}, False).exit_code == 0
+    assert pod_seen(pod, {**said, "ended_at": begun + 1}, True).exit_code == 1
 
 
 def test_a_node_takes_along_only_what_is_being_removed() -> None:

@@ -152,14 +152,18 @@ class HttpGatewayDoor:
         return found
 
     def _listen(self) -> None:
+        lost = False
         while not self._stopping.is_set():
             try:
                 params: Params = {"after": self._sequence, "wait": PULSE_S}
                 answer = self._send("GET", "/admin/v1/pulse", params=params, timeout_s=PULSE_S + 15).json()
                 self._news(int(answer["sequence"]), answer.get("changed"))
+                lost = False
             except (FerryError, ValueError, KeyError) as error:
                 if not self._stopping.is_set():
-                    log.warning("the gateway's pulse is lost: %s", error)
+                    if not lost:
+                        log.warning("the gateway's pulse is lost: %s", error)
+                    lost = True
                     self._news(0, None)
                     self._stopping.wait(RETRY_S)
 

@@ -157,13 +157,13 @@ class _Follower:
             self._watch.close()
 
     def _run(self) -> None:
-        pause, since = LEAST_PAUSE_S, ""
+        pause, since, trouble = LEAST_PAUSE_S, "", ""
         while not self._of._stopping.is_set():
             try:
                 if not since:
                     since = self._list()
                 since = self._follow(since)
-                pause = LEAST_PAUSE_S
+                pause, trouble = LEAST_PAUSE_S, ""
             except Expired:
                 since = ""
             except FerryError as error:
@@ -173,7 +173,9 @@ class _Follower:
                     since = ""
                     self._of._relisted(self._namespace, Listing((), ""))
                     self.synced.set()
-                log.warning("%s: %s: %s", self.thread.name, error.code, error.message)
+                if trouble != error.code:
+                    log.warning("%s: %s: %s", self.thread.name, error.code, error.message)
+                trouble = error.code
                 self._of._stopping.wait(MOST_PAUSE_S if gone else pause)
                 pause = min(pause * 2, MOST_PAUSE_S)
 

@@ -54,7 +54,8 @@ def is_over_in_part(view: View, seen: JobSeen) -> bool:
 def ranks_of(view: View) -> list[PodSeen]:
     """One for each rank that is known of, by rank; the newest pod counts."""
     ordered_end = _is_ending(view.job)
-    found: dict[int, PodSeen] = {rank: from_state(rank, state) for rank, state in view.states.items()}
+    removed = view.job is None or "deletionTimestamp" in meta(view.job)
+    found: dict[int, PodSeen] = {rank: from_state(rank, state, removed) for rank, state in view.states.items()}
     for pod in sorted(view.pods, key=lambda pod: str(meta(pod).get("creationTimestamp", ""))):
         rank = rank_of(pod)
         seen = pod_seen(pod, view.states.get(rank, {}), ordered_end)
@@ -96,7 +97,8 @@ def _in_order(ranks: Sequence[PodSeen], started: datetime | None, now: datetime)
     if all(rank.step == "ended" for rank in ranks):
         done = all(rank.outputs_done for rank in ranks)
         ended = max((rank.ended_at for rank in ranks if rank.ended_at), default=None)
-        seen = JobSeen(state="exited", exit_code=0, started_at=started, ended_at=ended, outputs_done=done)
+        code = None if any(rank.exit_code is None for rank in ranks) else 0
+        seen = JobSeen(state="exited", exit_code=code, started_at=started, ended_at=ended, outputs_done=done)
         late = [rank for rank in ranks if rank.silent and _passed(rank.ended_at, now) > HANDOVER_S]
         if late:
             words = "its pod ended before outputs and logs were handed over"
@@ -128,10 +130,8 @@ def _failed(first: PodSeen, ranks: Sequence[PodSeen], started: datetime | None, 
 
 
 def _is_ending(job: Manifest | None) -> bool:
-    """Its pods are being removed on purpose: by our order, or because one of them failed."""
-    if job is None or "deletionTimestamp" in meta(job) or (job.get("spec") or {}).get("suspend"):
-        return True
-    return _is_over(job)
+    """Its pods are being removed by our order. Those that go because another failed come after that one anyway."""
+    return job is None or "deletionTimestamp" in meta(job) or bool((job.get("spec") or {}).get("suspend"))
 
 
 def _is_over(job: Manifest | None) -> bool:

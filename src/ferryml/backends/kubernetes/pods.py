@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from ferryml.backends.kubernetes.kube import Manifest, annotations_of, labels_of, meta, name_of
@@ -16,6 +16,8 @@ HOPELESS: dict[str, Code] = {"InvalidImageName": "ImagePullFailed", "ErrImageNev
 STUCK: dict[str, Code] = {"CreateContainerConfigError": "PodRejected", "CreateContainerError": "PodRejected"}
 """A Secret or a volume may still come."""
 DISRUPTED = "DisruptionTarget"
+CLOCK_SLACK_S = 2
+"""The API server's times are whole seconds of another clock."""
 MACHINE_REASONS = frozenset(
     {
         "Evicted", "NodeLost", "NodeShutdown", "Terminated", "Preempting", "Shutdown", "NodeAffinity", "OutOfcpu",
@@ -23,6 +25,9 @@ MACHINE_REASONS = frozenset(
     }
 )  # fmt: skip
 """Why a node refuses or ends a pod by itself."""
+
+BY_SIGNAL = (137, 143)
+"""Exit codes of programs that were killed, or asked to end."""
 
 Step = Literal["unscheduled", "staging", "running", "ended", "lost"]
 
@@ -57,7 +62,7 @@ class PodSeen:
 def pod_seen(pod: Manifest, state: Mapping[str, Any], ordered_end: bool) -> PodSeen:
     """Args:
     state: what stage and collect of this rank told the gateway last; empty when nothing.
-    ordered_end: its Job is being removed or has failed, so its removal is nobody's fault.
+    ordered_end: its Job is being removed by us, so its removal is nobody's fault.
     """
     status = pod.get("status") or {}
     main = _container(pod, "containerStatuses", "main")
@@ -67,9 +72,9 @@ def pod_seen(pod: Manifest, state: Mapping[str, Any], ordered_end: bool) -> PodS
         started_at=_moment(state.get("started_at")), notes=tuple(state.get("notes") or ()),
         removed="deletionTimestamp" in meta(pod),
     )  # fmt: skip
-    if state.get("phase") in ("collecting", "done"):
-        return _told(base, state, main, over)
     disruption = _disruption(pod, ordered_end)
+    if state.get("phase") in ("collecting", "done") and not (disruption and _was_ended(pod, state)):
+        return _told(base, state, main, over)
     if disruption:
         return _with(base, step="lost", message=disruption)
     ended = _ended(main)
@@ -88,12 +93,13 @@ def rank_of(pod: Manifest) -> int:
     return int(index) if index.isdigit() else 0
 
 
-def from_state(rank: int, state: Mapping[str, Any]) -> PodSeen:
+def from_state(rank: int, state: Mapping[str, Any], ordered_end: bool) -> PodSeen:
     """A rank whose pod is gone: its own last words are all that is left."""
     base = PodSeen(
         rank=rank, step="lost", live=False, message="its pod is gone", started_at=_moment(state.get("started_at"))
     )
-    return _told(base, state, {}, True) if state.get("phase") in ("collecting", "done") else base
+    told = state.get("phase") in ("collecting", "done")
+    return _told(base, state, {}, True) if told and (ordered_end or state.get("exit_code") not in BY_SIGNAL) else base
 
 
 def is_lost_with_its_node(pod: Manifest, nodes_away: frozenset[str]) -> bool:
@@ -108,6 +114,9 @@ def _told(base: PodSeen, state: Mapping[str, Any], main: Manifest, over: bool) -
     code, message = str(state.get("code") or ""), str(state.get("message") or "")
     if bool(state.get("machine_fault")):
         return _with(base, step="lost", message=message or "the machine ended it", code=code)
+    if exit_code is None and not code and state.get("phase") == "done":
+        # it was ended before the user's program began: there is nothing to hand over
+        return _with(base, step="ended", message=message, outputs_done=True)
     if exit_code and _is_oom(ended):
         code, message = "OutOfMemory", _oom_words(exit_code)
     done = state.get("phase") == "done"
@@ -192,6 +201,18 @@ def _disruption(pod: Manifest, ordered_end: bool) -> str:
     if "deletionTimestamp" in meta(pod) and not ordered_end:
         return "its pod was removed by someone"
     return ""
+
+
+def _was_ended(pod: Manifest, state: Mapping[str, Any]) -> bool:
+    """Whether its program ended because of the disruption: badly, and not before that began."""
+    if state.get("exit_code") == 0:
+        return False
+    began = _moment_of(_condition(pod, DISRUPTED).get("lastTransitionTime"))
+    deleted = _moment_of(meta(pod).get("deletionTimestamp"))
+    if began is None and deleted is not None:
+        began = deleted - timedelta(seconds=int(meta(pod).get("deletionGracePeriodSeconds") or 0))
+    ended = _moment(state.get("ended_at"))
+    return began is None or ended is None or ended >= began - timedelta(seconds=CLOCK_SLACK_S)
 
 
 def _container(pod: Manifest, key: str, name: str) -> Manifest:
