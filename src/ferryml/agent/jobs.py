@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
+from ferryml.agent.explaining import explained, of_refusal
 from ferryml.agent.ports import GatewayDoor, JobBackend
 from ferryml.domain.errors import FerryError, Refused, Unavailable
 from ferryml.domain.lifecycle import (
@@ -108,9 +109,10 @@ class JobOperator:
 
     def _look(self, uid: str, order: JobOrder, track: JobTrack) -> Seen:
         job = self._backend.observe(uid, track.attempt)
+        environment = self._backend.environment(order.environment.key)
         return Seen(
-            environment=self._backend.environment(order.environment.key),
-            job=job,
+            environment=environment,
+            job=explained(order, environment, job),
             receipt=self._gateway.receipt(uid, track.attempt) if job.state not in ("absent", "staging") else None,
             no_room=self._why_not(uid),
         )
@@ -133,6 +135,7 @@ class JobOperator:
                 case _:
                     assert_never(effect)
         except Refused as error:
+            track = track.model_copy(update={"findings": of_refusal(error)})
             return refused(track, error.code, error.message, now)
         except FerryError as error:
             return track.model_copy(update={"reason": error.message})
