@@ -11,6 +11,7 @@ import traceback
 
 TOPICS = (
     "cli_start", "first_job", "start_latency", "dispatch", "many_runs", "mlflow_ingest", "artifacts", "router", "idle",
+    "kubernetes",
 )  # fmt: skip
 
 
