@@ -61,6 +61,8 @@ def test_a_program_that_ended_before_its_pod_was_removed_has_its_own_end() -> No
     assert pod_seen(pod, {**said, "ended_at": begun + 1}, False).step == "lost"
     assert pod_seen(pod, {**said, "exit_code": 0, "ended_at": begun + 1}, False).exit_code == 0
     assert pod_seen(pod, {**said, "ended_at": begun + 1}, True).exit_code == 1
+    pod["metadata"] |= {"deletionTimestamp": "2024-05-01T00:00:45Z", "deletionGracePeriodSeconds": 0}
+    assert pod_seen(pod, {**said, "ended_at": begun + 1}, False).step == "lost"
 
 
 def test_a_node_takes_along_only_what_is_being_removed() -> None:

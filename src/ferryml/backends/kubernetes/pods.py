@@ -209,8 +209,10 @@ def _was_ended(pod: Manifest, state: Mapping[str, Any]) -> bool:
         return False
     began = _moment_of(_condition(pod, DISRUPTED).get("lastTransitionTime"))
     deleted = _moment_of(meta(pod).get("deletionTimestamp"))
-    if began is None and deleted is not None:
-        began = deleted - timedelta(seconds=int(meta(pod).get("deletionGracePeriodSeconds") or 0))
+    grace = int(meta(pod).get("deletionGracePeriodSeconds") or 0)
+    if began is None and deleted is not None and grace:
+        # at the very end the kubelet sets the grace to 0 and the time anew: then nothing is known of the beginning
+        began = deleted - timedelta(seconds=grace)
     ended = _moment(state.get("ended_at"))
     return began is None or ended is None or ended >= began - timedelta(seconds=CLOCK_SLACK_S)
 
