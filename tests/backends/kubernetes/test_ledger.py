@@ -196,3 +196,15 @@ def test_only_the_given_namespaces_are_looked_into(kube: PlayKube) -> None:
     opened(kube).take([wish("default")], "e1", 1)
     assert opened(kube, "team").wishes() == []
     assert [one.uid for one in opened(kube, "default").wishes()] == ["job.w.j"]
+
+
+def test_an_order_that_was_turned_to_another_namespace_is_asked_for_anew(kube: PlayKube, ledger: KubeLedger) -> None:
+    ledger.take([wish()], "e1", 7)
+    body = kube.get(ML_JOBS, "team", NAME)
+    assert body is not None
+    body["spec"]["order"]["namespace"] = "default"
+    kube.apply(body)
+    again = opened(kube)
+    assert (again.wishes(), again.cursor()) == ([], 0)
+    again.take([wish()], "e1", 7)
+    assert opened(kube).wishes() == [wish()]

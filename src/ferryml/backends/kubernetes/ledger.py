@@ -77,6 +77,8 @@ class KubeLedger:
             self._epoch, self._cursor = str(data.get("epoch", "")), int(data.get("cursor") or 0)
             for body in bodies:
                 self._read(body)
+            if any(mljobs.is_elsewhere(body) for body in bodies):
+                self._cursor = 0  # it may have been the server's order, which is asked for anew
         self._forget_old()
 
     def close(self) -> None:
@@ -204,6 +206,9 @@ class KubeLedger:
     def _read(self, body: Manifest) -> None:
         if not mljobs.is_whole(body):
             log.warning("%s/%s is not an order of Ferry's", namespace_of(body), name_of(body))
+            return
+        if mljobs.is_elsewhere(body):
+            log.warning("%s/%s orders work in another namespace", namespace_of(body), name_of(body))
             return
         uid = mljobs.uid_of(body)
         if uid in self._held:

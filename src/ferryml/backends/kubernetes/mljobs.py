@@ -102,6 +102,12 @@ def is_whole(body: Manifest) -> bool:
     return bool(uid) and name_of(body) == resource_name(uid) and (body.get("spec") or {"uid": uid}).get("uid") == uid
 
 
+def is_elsewhere(body: Manifest) -> bool:
+    """Whether it wants pods in a namespace that is not its own: nobody gets there what they may not do there."""
+    order = (body.get("spec") or {}).get("order") or {}
+    return bool(order) and order.get("namespace") != namespace_of(body) and not annotations_of(body).get(MISPLACED)
+
+
 def owner_of(body: Manifest) -> Manifest:
     """The reference that ties what a job makes to its MLJob; goes with it."""
     return {
