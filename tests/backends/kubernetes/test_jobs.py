@@ -135,6 +135,26 @@ def test_what_is_lost_in_part_is_ended_as_a_whole(cluster: PlayCluster) -> None:
     assert cluster.seen().live
     cluster.jobs.tend()
     assert "deletionTimestamp" in meta(cluster.job())
+    cluster.settle()
+    assert cluster.seen().live
+    cluster.door.told["job.w.j", 1] = {0: {"phase": "done", "exit_code": 143, "outputs_done": True}}
+    for pod in cluster.kube.list(PODS, "team").items:
+        cluster.kube.finish(PODS, "team", name_of(pod))
+    cluster.sees(lambda: not cluster.watched.pods.all())
+    assert (cluster.seen().state, cluster.seen().machine_fault) == ("lost", True)
+    assert "low on disk" in cluster.seen().message
+
+
+def test_a_pod_that_someone_removes_is_not_ended_by_us_too(cluster: PlayCluster) -> None:
+    cluster.launch()
+    job = cluster.job()
+    pod = cluster.pod(job, **running())
+    gone = {**pod, "metadata": {**meta(pod), "deletionTimestamp": "2024-05-01T00:00:00Z"}}
+    cluster.kube.write(gone)
+    cluster.sees(lambda: "deletionTimestamp" in meta(cluster.watched.pods.all()[0]))
+    assert cluster.seen().live
+    cluster.jobs.tend()
+    assert "deletionTimestamp" not in meta(cluster.job())
 
 
 def test_a_node_that_is_gone_loses_its_pods(cluster: PlayCluster) -> None:

@@ -42,13 +42,25 @@ def job_seen(view: View, now: datetime) -> JobSeen:
     return whole.model_copy(update={"node": nodes, "notes": notes})
 
 
-def is_over_in_part(view: View, seen: JobSeen) -> bool:
-    """Its end is certain, and pods of it may go on for ever: someone must end them."""
+def over_in_part(view: View, seen: JobSeen) -> JobSeen | None:
+    """What has become of it when its end is certain and pods of it may go on for ever: someone must end them."""
     if not view.pods or view.job is None or "deletionTimestamp" in meta(view.job):
-        return False
-    if seen.live:
-        return any(rank.step == "lost" for rank in ranks_of(view))
-    return seen.state == "lost" or bool(seen.code and seen.exit_code is None)
+        return None
+    if not seen.live:
+        return seen if seen.state == "lost" or (seen.code and seen.exit_code is None) else None
+    lost = [rank for rank in ranks_of(view) if rank.step == "lost" and not rank.live]
+    if not lost or _is_over(view.job):
+        return None
+    return JobSeen(state="lost", started_at=seen.started_at, message=lost[0].message, machine_fault=True)
+
+
+def being_ended(view: View, verdict: JobSeen) -> JobSeen:
+    """The verdict, once no pod of it lives."""
+    if verdict.state == "lost" and any(rank.live for rank in ranks_of(view)):
+        return verdict.model_copy(
+            update={"state": "running", "message": f"{verdict.message}; the other pods are ended"}
+        )
+    return verdict
 
 
 def ranks_of(view: View) -> list[PodSeen]:
