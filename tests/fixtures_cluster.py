@@ -23,7 +23,13 @@ def joined(clusters, component, tmp_path_factory: pytest.TempPathFactory) -> Ite
     try:
         made.serve()
         cluster = clusters.kubebox("onprem", nodes=2)
-        made.install(cluster, "onprem", "eu-dc1", NAMESPACES)
+        # Ferry's own pods keep to the first node: tests kill the second
+        values = {
+            "nodeSelector": {"kubernetes.io/hostname": cluster.nodes[0].name},
+            "gateway": {"store": {"kind": "claim", "size": "1Gi"}},
+            "cluster": {"node_lost_s": 5},
+        }
+        made.install(cluster, "onprem", "eu-dc1", NAMESPACES, values)
         cluster.set_firewall(Firewall.parse("outbound-only,no-pod-egress"))
         for name in NAMESPACES:
             made.attach(name, "onprem", name)
