@@ -33,6 +33,7 @@ class ClusterDoor(Protocol):
     """What the backend asks of the gateway beside `agent.ports.GatewayDoor`."""
 
     def admit_pods(self, uid: str, attempt: int, grant: str, namespace: str, prefix: str, kind: str = "job") -> str: ...
+    def allow_sources(self, uid: str, sources: Mapping[str, Mapping[str, Json]]) -> None: ...
     def states(self, uid: str, attempt: int) -> Mapping[int, dict[str, Any]]: ...
     def prepared(self, key: str) -> dict[str, Json] | None: ...
     def append_log(self, uid: str, attempt: int, path: str, data: bytes) -> None: ...
@@ -87,6 +88,11 @@ class HttpGatewayDoor:
         self._send("POST", "/admin/v1/admit", json=body)
         self._forget((uid, attempt))
         return ""
+
+    def allow_sources(self, uid: str, sources: Mapping[str, Mapping[str, Json]]) -> None:
+        """What the gateway may fetch for this job from outside of the site, by the names of its plan."""
+        if sources:
+            self._send("POST", "/admin/v1/sources", json={"uid": uid, "sources": sources})
 
     def renew(self, uid: str, grant: str) -> None:
         self._send("POST", "/admin/v1/renew", json={"uid": uid, "grant": grant})

@@ -14,7 +14,7 @@ from ferryml.backends.kubernetes.gateway_door import ClusterDoor
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, NETWORK_POLICIES, SERVICES, VOLUME_CLAIMS
 from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta, name_of, namespace_of
 from ferryml.backends.kubernetes.ledger import Held
-from ferryml.backends.kubernetes.observe import View, is_over_in_part, job_seen
+from ferryml.backends.kubernetes.observe import View, being_ended, job_seen, over_in_part
 from ferryml.backends.kubernetes.patience import Patience
 from ferryml.backends.kubernetes.preparations import Preparations
 from ferryml.backends.kubernetes.trouble import namespace_is_missing, over_quota
@@ -23,6 +23,7 @@ from ferryml.compile.kubernetes import labels as marks
 from ferryml.compile.kubernetes.cluster import Cluster
 from ferryml.compile.kubernetes.job import Attempt, make_attempt
 from ferryml.compile.kubernetes.names import attempt_name, uid_hash
+from ferryml.compile.kubernetes.plan import sources
 from ferryml.compile.kubernetes.pods import Owner
 from ferryml.compile.kubernetes.policies import namespace_policies
 from ferryml.domain.errors import Conflict, FerryError, Forbidden, NotFound, Refused, Unavailable
@@ -79,6 +80,7 @@ class KubeJobs:
     _doomed: set[Key] = field(default_factory=set)
     """Attempts that came to their end while pods of them are still there."""
     _verdicts: dict[Key, JobSeen] = field(default_factory=dict)
+    """What became of them, although their pods will say that they were asked to end."""
     _guarded: dict[str, datetime] = field(default_factory=dict)
     """When the policies of a namespace were applied."""
 
@@ -107,6 +109,8 @@ class KubeJobs:
         for earlier in range(1, launch.attempt):
             self._end(launch.uid, earlier)
         made = make_attempt(self._attempt(launch, held), self.cluster)
+        if outside := sources(launch.order):
+            self.door.allow_sources(launch.uid, outside)
         try:
             self._guard(launch.order.namespace)
             for body in made.objects:
@@ -119,14 +123,15 @@ class KubeJobs:
         held = self.held(uid)
         if held is not None and held.trouble:
             return JobSeen(state="exited", code="NamespaceMissing", message=_missing("", held.trouble).message)
-        if (uid, attempt) in self._verdicts:
-            return self._verdicts[uid, attempt]
         view = self._view(uid, attempt)
+        if (uid, attempt) in self._verdicts:
+            return being_ended(view, self._verdicts[uid, attempt])
         seen = job_seen(view, self.now())
         judged = self.patience.judged(uid, attempt, view, seen)
         if judged is not seen:
             self._verdicts[uid, attempt] = judged
-        if is_over_in_part(view, judged):
+        if verdict := over_in_part(view, judged):
+            self._verdicts[uid, attempt] = verdict
             self._doomed.add((uid, attempt))
         found = self.explainer.findings(uid, attempt, view, judged)
         return judged.model_copy(update={"findings": found}) if found else judged
