@@ -40,6 +40,7 @@ from ferryml.gateway.packages import Packages
 from ferryml.gateway.pod_routes import PodRoutes
 from ferryml.gateway.pods import Identity, Pods
 from ferryml.gateway.pulse import Pulse, States
+from ferryml.gateway.sources import Sources
 from ferryml.gateway.upstream import Upstream
 from ferryml.sdk.wire import Route, Wire, open_client
 from ferryml.settings import ClusterSettings, SiteSettings
@@ -168,18 +169,19 @@ class ClusterGateway:
         states = States(parts.db, self._pulse)
         parts.door.url = self.identity.url
         secret = hashlib.sha256(b"ferry pods\0" + self.identity.key.private_bytes_raw()).digest()
+        upstream = Upstream(route, (settings.ca_bundle, self._knobs.package_ca))
+        sources = Sources(parts.db, parts.store, upstream)
         more = [
-            *AdminRoutes(parts.door, pods, states, self._pulse, environments).table(),
-            *PodRoutes(parts.door, states, environments, secret).table(),
-            *PackageRoutes(parts.door, self._packages(parts, route, secret)).table(),
+            *AdminRoutes(parts.door, pods, states, self._pulse, environments, sources).table(),
+            *PodRoutes(parts.door, states, environments, sources, secret).table(),
+            *PackageRoutes(parts.door, self._packages(parts, upstream, secret)).table(),
         ]
         parts.forwarder.start()
         self._switch.app = build_app(parts.routes, dice.id, more)
         log.info("the gateway serves site %s", enrolled.site)
 
-    def _packages(self, parts: GatewayParts, route: Route, secret: bytes) -> Packages:
+    def _packages(self, parts: GatewayParts, upstream: Upstream, secret: bytes) -> Packages:
         knobs, settings = self._knobs, self._settings
-        upstream = Upstream(route, (settings.ca_bundle, knobs.package_ca))
         links = Links(hashlib.sha256(b"links" + secret).digest(), FILES)
         return Packages(parts.db, parts.store, upstream, links, settings.package_index, knobs.conda_channel)
 

@@ -12,12 +12,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ferryml.domain.errors import Refused
+from ferryml.domain.orders import Json
 from ferryml.gateway.door import Door
 from ferryml.gateway.environments import Environments
 from ferryml.gateway.http import M, Row, body_of, read_as, token_of
 from ferryml.gateway.journal import Caller
 from ferryml.gateway.pods import Pods
 from ferryml.gateway.pulse import Pulse, States
+from ferryml.gateway.sources import Sources
 
 THREADS = 8
 LONGEST_PULSE_S = 60.0
@@ -46,6 +48,13 @@ class DismissSaid(BaseModel):
     uid: str
 
 
+class SourcesSaid(BaseModel):
+    """Body of `POST /admin/v1/sources`: what a job may have fetched from outside, by the names of its plan."""
+
+    uid: str
+    sources: dict[str, dict[str, Json]]
+
+
 class CloseSaid(BaseModel):
     """Body of `POST /admin/v1/close`: no pod of the attempt can say anything any more."""
 
@@ -57,9 +66,11 @@ class CloseSaid(BaseModel):
 class AdminRoutes:
     """Threads of their own: however many pods wait here, the agent does not."""
 
-    def __init__(self, door: Door, pods: Pods, states: States, pulse: Pulse, environments: Environments) -> None:
+    def __init__(
+        self, door: Door, pods: Pods, states: States, pulse: Pulse, environments: Environments, sources: Sources
+    ) -> None:
         self._door, self._pods, self._states, self._pulse = door, pods, states, pulse
-        self._environments = environments
+        self._environments, self._sources = environments, sources
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ferry-admin")
 
     def table(self) -> list[Row]:
@@ -68,6 +79,7 @@ class AdminRoutes:
             ("/admin/v1/renew", self.renew, ["POST"]),
             ("/admin/v1/dismiss", self.dismiss, ["POST"]),
             ("/admin/v1/close", self.close, ["POST"]),
+            ("/admin/v1/sources", self.sources, ["POST"]),
             ("/admin/v1/receipt", self.receipt, ["GET"]),
             ("/admin/v1/states", self.states, ["GET"]),
             ("/admin/v1/outputs", self.outputs, ["GET"]),
@@ -96,6 +108,11 @@ class AdminRoutes:
     async def close(self, request: Request) -> Response:
         said = await self._said(request, CloseSaid)
         await self._work(lambda: self._door.close_attempt(said.uid, said.attempt, said.exit_code))
+        return JSONResponse({})
+
+    async def sources(self, request: Request) -> Response:
+        said = await self._said(request, SourcesSaid)
+        await self._work(lambda: self._sources.allow(said.uid, said.sources))
         return JSONResponse({})
 
     async def receipt(self, request: Request) -> Response:

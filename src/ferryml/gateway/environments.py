@@ -6,8 +6,9 @@ import json
 
 from pydantic import BaseModel, Field
 
+from ferryml.compile.environment import with_key
 from ferryml.domain.errors import Conflict, Forbidden, NotFound
-from ferryml.domain.orders import Digest, Json
+from ferryml.domain.orders import Digest, EnvironmentOrder, Json
 from ferryml.gateway.database import Database
 from ferryml.gateway.journal import Caller
 from ferryml.gateway.pulse import Pulse
@@ -24,6 +25,8 @@ class EnvironmentSaid(BaseModel):
     lock: str = Field(max_length=LOCK_LIMIT)
     python: str = Field("", max_length=100)
     notes: list[str] = Field([], max_length=100)
+    order: EnvironmentOrder | None = None
+    """What was asked for, with the lock that was asked for."""
 
 
 class Environments:
@@ -39,8 +42,10 @@ class Environments:
         if not self._store.has(said.digest):
             raise Conflict("BlobMissing", "the archive was not sent", "PUT it first.")
         key, size = caller.uid[len(UID) :], self._store.size(said.digest)
-        values = (key, said.digest, size, said.lock, said.python, json.dumps([note[:1000] for note in said.notes]))
-        self._db.run("REPLACE INTO environments VALUES (?, ?, ?, ?, ?, ?)", *values)
+        values = (said.digest, size, said.lock, said.python, json.dumps([note[:1000] for note in said.notes]))
+        with self._db.transaction():
+            for each in {key, _locked(key, said)}:
+                self._db.run("REPLACE INTO environments VALUES (?, ?, ?, ?, ?, ?)", each, *values)
         self._pulse.tell(*caller.key)
 
     def get(self, key: str) -> dict[str, Json]:
@@ -55,3 +60,14 @@ class Environments:
     def has(self, digest: str) -> bool:
         """Whether this file is an environment: any work of the site that knows the digest may have it."""
         return self._db.row("SELECT 1 FROM environments WHERE digest = ?", digest) is not None
+
+
+def _locked(key: str, said: EnvironmentSaid) -> str:
+    """The key under which the same environment is asked for from now on, with the lock that came of it.
+
+    The order comes from a pod: it counts only if it is what its own key was made from.
+    """
+    order = said.order
+    if order is None or not said.lock or with_key(order).key != key:
+        return key
+    return with_key(order.model_copy(update={"lock": said.lock})).key

@@ -23,7 +23,7 @@ Item = LogChunk | MlflowCall | OutputRecord
 _ITEM: TypeAdapter[Item] = TypeAdapter(Item)
 _OF_A_UID = (
     "streams", "outputs", "refusals", "logs", "runs", "facts", "answers", "artifacts", "admissions", "states", "shares",
-    "finished",
+    "finished", "sources",
 )  # fmt: skip
 
 

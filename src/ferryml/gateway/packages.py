@@ -15,10 +15,9 @@ from ferryml.domain.errors import NotFound, Refused, TooLarge, Unavailable
 from ferryml.gateway.database import Database
 from ferryml.gateway.links import JSON_KIND, Linked, Links
 from ferryml.gateway.store import SiteStore
-from ferryml.gateway.upstream import Upstream
+from ferryml.gateway.upstream import BLOCK, Upstream, pieces
 
 PAGE_LIMIT = 64 << 20
-BLOCK = 1 << 20
 ACCEPT = f"{JSON_KIND}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _PROJECT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,200}$")
 _SEGMENT = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._+!=~-]{0,250}$")
@@ -102,7 +101,7 @@ class Packages:
         """To the pod and into the store at once. The last piece is held back until all of it has proved right."""
         with stack, self._store.draft() as draft:
             held = b""
-            for piece in _pieces(answer):
+            for piece in pieces(answer):
                 draft.write(piece)
                 if held:
                     yield held
@@ -119,14 +118,7 @@ class Packages:
 
 def _plain(answer: httpx.Response, stack: ExitStack) -> Iterator[bytes]:
     with stack:
-        yield from _pieces(answer)
-
-
-def _pieces(answer: httpx.Response) -> Iterator[bytes]:
-    try:
-        yield from answer.iter_raw(BLOCK)
-    except httpx.HTTPError as error:
-        raise Unavailable("Unavailable", f"the transfer broke off: {error}") from error
+        yield from pieces(answer)
 
 
 def _whole(answer: httpx.Response) -> bytes:

@@ -15,6 +15,7 @@ import httpx
 from ferryml.domain.errors import Forbidden, NotFound, Refused, Unavailable
 from ferryml.sdk.wire import Route
 
+BLOCK = 1 << 20
 HOPS = 5
 TIMEOUT_S = 60
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -48,8 +49,8 @@ class Upstream:
         """The answer with its body still to be read; redirects are followed.
 
         Args:
-            home: address that the site's settings name. Its credentials go to its own host alone; other hosts must
-                not be inside of this machine or its network link.
+            home: address that the site's settings name; empty for none. Its credentials go to its own host alone;
+                other hosts must not be inside of this machine, its network link or the cluster.
 
         Raises Unavailable, NotFound, or Refused when the other side says no.
         """
@@ -96,6 +97,14 @@ class Upstream:
             raise Unavailable(code, f"{parts.hostname} does not answer: {why}") from error  # type: ignore[arg-type]
 
 
+def pieces(answer: httpx.Response) -> Iterator[bytes]:
+    """The body as it comes. Raises Unavailable when it breaks off."""
+    try:
+        yield from answer.iter_raw(BLOCK)
+    except httpx.HTTPError as error:
+        raise Unavailable("Unavailable", f"the transfer broke off: {error}") from error
+
+
 def _judge(response: httpx.Response, url: str) -> None:
     status = response.status_code
     if status == 404:
@@ -110,6 +119,9 @@ def _judge(response: httpx.Response, url: str) -> None:
 
 def _check_outside(host: str, resolve: bool) -> None:
     """Links of an index may lead anywhere but to this pod's own neighbourhood: metadata services live there."""
+    plain = host.lower().rstrip(".")
+    if plain.endswith((".svc", ".cluster.local")) or ("." not in plain and ":" not in plain):
+        raise Forbidden("Forbidden", f"{host} is a name inside of the cluster")
     found = [host.strip("[]")]
     if resolve:
         try:

@@ -216,6 +216,7 @@ class Preparing(Collecting):
             said = {
                 "digest": digest, "lock": lock_made(plan, pod.folder), "notes": notes_made(pod.folder),
                 "python": os.path.join(plan["folder"], "bin", "python"),
+                "order": {**plan["order"], "lock": plan["lock"]},
             }  # fmt: skip
             door.post_json("/v1/environment", said)
             door.post_json("/v1/complete", {"exit_code": 0, "outputs": {}})

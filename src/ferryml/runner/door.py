@@ -89,7 +89,9 @@ class Door:
         self._repeat(once)
 
     def download(self, path: str, target: str, digest: str) -> int:
-        """Fetches a blob into `target`, checked against `digest`; a broken transfer goes on where it stopped.
+        """Fetches a file into `target`; a broken transfer goes on where it stopped.
+
+        `digest` is what it is checked against; empty: what the answer itself promises.
 
         Returns its size in bytes.
         """
@@ -97,6 +99,7 @@ class Door:
         with open(partial, "wb") as file:
             taken = _Taken(file)
             self._repeat(lambda: self._fetch(path, taken))
+            digest = digest or taken.promised
             if taken.digest() != digest:
                 raise Rejected(200, "DigestMismatch", f"{digest} arrived as {taken.digest()}")
         os.replace(partial, target)
@@ -150,6 +153,7 @@ class Door:
             return b""
         if answer.status == 200 and taken.size:
             taken.restart()
+        taken.promised = "sha256:" + answer.headers.get("x-ferry-digest", "")
         while True:
             if self.stop.is_set():
                 raise Stopped()
@@ -176,6 +180,7 @@ class _Taken:
         self._file = file
         self._hash = hashlib.sha256()
         self.size = 0
+        self.promised = ""
 
     def write(self, block: bytes) -> None:
         self._file.write(block)

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 
 from ferryml.runner.door import Door, Rejected
+from ferryml.runner.line import quoted
 from ferryml.runner.overlay import make_overlay
 
 TYPE_CHECKING = False
@@ -40,7 +41,9 @@ def stage(plan: dict[str, Any], folder: str, door: Door, say: Callable[[str], No
     for item in plan["fetch"]:
         say(f"fetching {item['what']}")
         target = os.path.join(folder, item["to"])
-        if item["kind"] == "uri":
+        if item.get("source"):
+            _from_outside(door, item, target)
+        elif item["kind"] == "uri":
             _web(item, target, door)
         elif item["kind"] == "file":
             os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -108,6 +111,13 @@ def _web(item: dict[str, Any], target: str, door: Door) -> None:
         web.fetch_uri(item, target, door.stop)
     except web.Unreachable as error:
         raise Rejected(502, "Unreachable", str(error)) from error
+    _mode(target, False, item["read_only"])
+
+
+def _from_outside(door: Door, item: dict[str, Any], target: str) -> None:
+    """What the gateway fetches for us: it takes the address from the server's order, not from here."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    door.download("/v1/sources/" + quoted(item["source"]), target, "")
     _mode(target, False, item["read_only"])
 
 
