@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,10 +34,18 @@ class PlayDoor:
     environments: dict[str, dict[str, Json]] = field(default_factory=dict)
     admitted: list[tuple[str, int, str, str, str]] = field(default_factory=list)
     logs: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    closed: list[tuple[str, int, int]] = field(default_factory=list)
+    sources: dict[str, dict[str, Mapping[str, Json]]] = field(default_factory=dict)
 
     def admit_pods(self, uid: str, attempt: int, grant: str, namespace: str, prefix: str, kind: str = "job") -> str:
         self.admitted.append((uid, attempt, namespace, prefix, kind))
         return ""
+
+    def allow_sources(self, uid: str, sources: Mapping[str, Mapping[str, Json]]) -> None:
+        self.sources[uid] = dict(sources)
+
+    def close_attempt(self, uid: str, attempt: int, exit_code: int) -> None:
+        self.closed.append((uid, attempt, exit_code))
 
     def states(self, uid: str, attempt: int) -> dict[int, dict[str, Any]]:
         return self.told.get((uid, attempt), {})

@@ -222,7 +222,7 @@ def _finish(order: JobOrder, track: JobTrack, seen: Seen, now: datetime, rules: 
         track = _running(track, job, job.started_at)
     track = track.model_copy(update={**_ended(job), "exited_at": exited_at})
     late = _late((now - exited_at).total_seconds(), rules)
-    if receipt is None and not late and not job.code:
+    if receipt is None and not late and job.code in ("", "OutOfMemory"):
         return _to(track, "Finalizing", now, "handing over outputs and logs")
     if receipt is not None and not receipt.forwarded:
         return _to(track, "Finalizing", now, _waiting(receipt))

@@ -66,6 +66,16 @@ def test_a_kill_lets_pods_end_and_their_last_words_count(cluster: PlayCluster) -
     assert (seen.state, seen.exit_code, seen.outputs_done) == ("exited", 143, True)
 
 
+def test_what_can_hand_over_nothing_more_is_closed_once(cluster: PlayCluster) -> None:
+    cluster.launch()
+    cluster.pod(cluster.job(), **ended(3))
+    assert (cluster.seen().state, cluster.door.closed) == ("exited", [])
+    cluster.clock.passes(30)
+    for _ in range(2):
+        assert cluster.seen().exit_code == 3
+    assert cluster.door.closed == [("job.w.j", 1, 3)]
+
+
 def test_clean_leaves_a_finished_job_for_people_to_look_at(cluster: PlayCluster) -> None:
     cluster.launch()
     job = cluster.job()

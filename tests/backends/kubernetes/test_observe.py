@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ferryml.backends.kubernetes.kube import Manifest
-from ferryml.backends.kubernetes.observe import View, job_seen
+from ferryml.backends.kubernetes.observe import View, job_seen, nothing_more_comes
 from kube_play import AT, a_pod, ended, running
 
 BEGUN = datetime(2024, 5, 1, tzinfo=UTC)
@@ -100,8 +100,13 @@ def test_a_users_failure_has_its_lines() -> None:
 
 def test_a_program_that_nobody_spoke_of_is_waited_for_a_moment() -> None:
     view = View(a_job(1, "Failed"), [pod(**ended(3))])
-    assert (job_seen(view, SOON).exit_code, job_seen(view, SOON).code) == (3, "")
-    assert job_seen(view, LATE).code == "UserCodeFailed"
+    seen = job_seen(view, SOON)
+    assert (seen.exit_code, seen.code, nothing_more_comes(view, seen, SOON)) == (3, "", False)
+    assert nothing_more_comes(view, job_seen(view, LATE), LATE)
+    handed = View(a_job(1, "Failed"), [pod(**ended(3))], {0: done(3)})
+    assert not nothing_more_comes(handed, job_seen(handed, LATE), LATE)
+    gone = View(states={0: {"phase": "collecting", "exit_code": 143}})
+    assert nothing_more_comes(gone, job_seen(gone, SOON), SOON)
     good = View(a_job(1, "Complete"), [pod(**ended(0))])
     assert job_seen(good, SOON).code == ""
     assert job_seen(good, LATE).code == "UploadFailed"

@@ -34,6 +34,7 @@ class ClusterDoor(Protocol):
 
     def admit_pods(self, uid: str, attempt: int, grant: str, namespace: str, prefix: str, kind: str = "job") -> str: ...
     def allow_sources(self, uid: str, sources: Mapping[str, Mapping[str, Json]]) -> None: ...
+    def close_attempt(self, uid: str, attempt: int, exit_code: int) -> None: ...
     def states(self, uid: str, attempt: int) -> Mapping[int, dict[str, Any]]: ...
     def prepared(self, key: str) -> dict[str, Json] | None: ...
     def append_log(self, uid: str, attempt: int, path: str, data: bytes) -> None: ...
@@ -93,6 +94,11 @@ class HttpGatewayDoor:
         """What the gateway may fetch for this job from outside of the site, by the names of its plan."""
         if sources:
             self._send("POST", "/admin/v1/sources", json={"uid": uid, "sources": sources})
+
+    def close_attempt(self, uid: str, attempt: int, exit_code: int) -> None:
+        """Nobody of it can say anything more: what the gateway has is all there will be."""
+        self._send("POST", "/admin/v1/close", json={"uid": uid, "attempt": attempt, "exit_code": exit_code})
+        self._forget((uid, attempt))
 
     def renew(self, uid: str, grant: str) -> None:
         self._send("POST", "/admin/v1/renew", json={"uid": uid, "grant": grant})

@@ -14,7 +14,7 @@ from ferryml.backends.kubernetes.gateway_door import ClusterDoor
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, NETWORK_POLICIES, SERVICES, VOLUME_CLAIMS
 from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta, name_of, namespace_of
 from ferryml.backends.kubernetes.ledger import Held
-from ferryml.backends.kubernetes.observe import View, being_ended, job_seen, over_in_part
+from ferryml.backends.kubernetes.observe import View, being_ended, job_seen, nothing_more_comes, over_in_part
 from ferryml.backends.kubernetes.patience import Patience
 from ferryml.backends.kubernetes.preparations import Preparations
 from ferryml.backends.kubernetes.trouble import namespace_is_missing, over_quota
@@ -81,6 +81,7 @@ class KubeJobs:
     """Attempts that came to their end while pods of them are still there."""
     _verdicts: dict[Key, JobSeen] = field(default_factory=dict)
     """What became of them, although their pods will say that they were asked to end."""
+    _closed: set[Key] = field(default_factory=set)
     _guarded: dict[str, datetime] = field(default_factory=dict)
     """When the policies of a namespace were applied."""
 
@@ -133,6 +134,9 @@ class KubeJobs:
         if verdict := over_in_part(view, judged):
             self._verdicts[uid, attempt] = verdict
             self._doomed.add((uid, attempt))
+        if (uid, attempt) not in self._closed and nothing_more_comes(view, judged, self.now()):
+            self.door.close_attempt(uid, attempt, judged.exit_code or 0)
+            self._closed.add((uid, attempt))
         found = self.explainer.findings(uid, attempt, view, judged)
         return judged.model_copy(update={"findings": found}) if found else judged
 
@@ -145,8 +149,9 @@ class KubeJobs:
     def clean(self, uid: str) -> None:
         for body in self.watched.jobs.select(uid_hash(uid)):
             self._release(body)
-        for key in [key for key in self._verdicts if key[0] == uid]:
-            del self._verdicts[key]
+        for key in [key for key in {*self._verdicts, *self._closed} if key[0] == uid]:
+            self._verdicts.pop(key, None)
+            self._closed.discard(key)
         self.patience.forget(uid)
         self.explainer.forget(uid)
 

@@ -54,6 +54,18 @@ def over_in_part(view: View, seen: JobSeen) -> JobSeen | None:
     return JobSeen(state="lost", started_at=seen.started_at, message=lost[0].message, machine_fault=True)
 
 
+def nothing_more_comes(view: View, seen: JobSeen, now: datetime) -> bool:
+    """It ended without handing everything over, and nobody of it is left to do so."""
+    if seen.state != "exited" or seen.outputs_done or seen.exit_code is None:
+        return False
+    ranks = ranks_of(view)
+    if not view.pods:
+        return bool(ranks)
+    return not any(rank.live for rank in ranks) and any(
+        rank.silent and _passed(rank.ended_at, now) > HANDOVER_S for rank in ranks
+    )
+
+
 def being_ended(view: View, verdict: JobSeen) -> JobSeen:
     """The verdict, once no pod of it lives."""
     if verdict.state == "lost" and any(rank.live for rank in ranks_of(view)):
@@ -131,12 +143,9 @@ def _failed(first: PodSeen, ranks: Sequence[PodSeen], started: datetime | None, 
     if first.unsettled and _passed(first.ended_at, now) < KUBELET_S:
         return JobSeen(state="running", started_at=started, message="it was killed; finding out why")
     of = f"rank {first.rank}: " if len(ranks) > 1 else ""
-    code, message = first.code, first.message
-    if not code and first.silent and _passed(first.ended_at, now) > HANDOVER_S:
-        code, message = "UserCodeFailed", f"the program ended with exit code {first.exit_code}, its pod right after it"
     return JobSeen(
-        state="exited", exit_code=first.exit_code, started_at=started, ended_at=first.ended_at, code=code,
-        error_lines=first.error_lines, message=f"{of}{message}" if message else "",
+        state="exited", exit_code=first.exit_code, started_at=started, ended_at=first.ended_at, code=first.code,
+        error_lines=first.error_lines, message=f"{of}{first.message}" if first.message else "",
         outputs_done=all(rank.outputs_done for rank in ranks),
     )  # fmt: skip
 

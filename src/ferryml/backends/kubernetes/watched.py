@@ -12,6 +12,7 @@ from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, lab
 from ferryml.compile.kubernetes import labels as marks
 from ferryml.compile.kubernetes.names import uid_hash
 from ferryml.domain.errors import Unavailable
+from ferryml.domain.explain.places import requests
 
 LAST_SEEN = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -75,9 +76,10 @@ def words_of(body: Manifest) -> Iterable[str]:
 
 
 def slim_pod(body: Manifest) -> Manifest:
-    """Without its plan: a thousand pods in memory are small so."""
+    """Without its plan: a thousand pods in memory are small so. `requests` is what it was promised, in base units."""
     node = (body.get("spec") or {}).get("nodeName")
-    return {"metadata": _slim_meta(body), "spec": {"nodeName": node}, "status": body.get("status") or {}}
+    kept = {"metadata": _slim_meta(body), "spec": {"nodeName": node}, "status": body.get("status") or {}}
+    return {**kept, "requests": requests(body)}
 
 
 def slim_job(body: Manifest) -> Manifest:
