@@ -105,7 +105,7 @@ def test_our_own_write_is_known_at_once_and_never_undone_by_an_older_word(kube: 
 
 def test_only_what_is_kept_stays_in_memory(kube: PlayKube, make: Make) -> None:
     heard: list[Manifest] = []
-    keep = lambda body: {"metadata": body["metadata"]}  # noqa: E731
+    keep = lambda body: {"metadata": body["metadata"]}  # noqa: E731  a name for what two informers share
     informer = make("default", keep=keep, heard=lambda body, gone: heard.append(body))
     informer.wait(5)
     kube.apply(config_map("a", "default", one="1"))
