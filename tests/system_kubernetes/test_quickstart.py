@@ -17,7 +17,8 @@ from system_play import free_port
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "quickstart-kubernetes.md"
 PORT = "8765"
-TOKEN = "join_onprem_TOKEN"  # noqa: S105  what the page has in a token's place
+TOKEN = "join_onprem_TOKEN"
+"""What the page has in a token's place."""
 LIMIT_S = 500
 pytestmark = pytest.mark.timeout(900)
 
@@ -29,9 +30,10 @@ def blocks() -> list[str]:
 def script(host: str, port: int) -> str:
     """The page's blocks; only addresses and the token are ours, the token as the page's own command prints it."""
     text = "\n".join(blocks()).replace("HOST=ferry.example NAMED=DNS:ferry.example", f"HOST={host} NAMED=IP:{host}")
-    text = text.replace("ferry.example", host).replace("0.0.0.0", host).replace(PORT, str(port))  # noqa: S104
+    text = text.replace("ferry.example", host).replace("0.0.0.0", host).replace(PORT, str(port))
     create = "ferry site create -n onprem --zone eu-dc1"
-    assert create in text and TOKEN in text
+    assert create in text
+    assert TOKEN in text
     keep = f'{create} > site.json\nJOIN=$(python -c \'import json; print(json.load(open("site.json"))["join_token"])\')'
     return text.replace(create, keep).replace(TOKEN, '"$JOIN"')
 
