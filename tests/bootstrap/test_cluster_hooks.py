@@ -4,7 +4,7 @@ import pytest
 
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, CRDS, DEPLOYMENTS, JOBS, ML_JOBS, NETWORK_POLICIES, PODS
 from ferryml.bootstrap.cluster_hooks import FOREIGN, Removal, define, main
-from ferryml.compile.install.removal import OUR_DEFINITIONS
+from ferryml.compile.install.access import OUR_DEFINITIONS
 from ferryml.compile.kubernetes.crds import definitions
 from ferryml.domain.errors import Forbidden, Unavailable
 from kube_play import PlayKube

@@ -27,8 +27,8 @@ from ferryml.backends.kubernetes.kinds import (
     Kind,
 )
 from ferryml.backends.kubernetes.kube import Kube, Manifest, labels_of, name_of, namespace_of
+from ferryml.compile.install.access import OUR_DEFINITIONS
 from ferryml.compile.install.kit import AGENT, PART_OF
-from ferryml.compile.install.removal import OUR_DEFINITIONS
 from ferryml.compile.kubernetes import labels
 from ferryml.compile.kubernetes.crds import definitions
 from ferryml.domain.errors import FerryError, Forbidden, NotFound

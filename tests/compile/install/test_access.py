@@ -2,6 +2,7 @@
 
 import pytest
 
+from ferryml.agent.doctor import CLUSTER_NEEDS, DEFINITIONS, NEEDS
 from ferryml.compile.install.access import access, accounts, rule, work_namespaces
 from ferryml.compile.install.values import AgentValues
 
@@ -55,6 +56,18 @@ def test_three_accounts_of_which_one_may_nothing(account):
     subjects = [s["name"] for body in access(VALUES, "sys") for s in body.get("subjects", ())]
     assert (account in subjects) == (account != "ferry-preparation")
     assert made.get("automountServiceAccountToken", True) == (account != "ferry-preparation")
+
+
+def test_the_doctor_finds_every_right_it_asks_for():
+    def granted(rules, need):
+        group, resource, verb = need
+        return any(group in r["apiGroups"] and resource in r["resources"] and verb in r["verbs"] for r in rules)
+
+    cluster, work = (role["rules"] for role in named("ClusterRole")[:2])
+    assert all(granted(cluster, need) for need in CLUSTER_NEEDS)
+    assert all(granted(work, need) for need in NEEDS)
+    (definitions,) = [one for one in cluster if "customresourcedefinitions" in one["resources"]]
+    assert set(definitions["resourceNames"]) == set(DEFINITIONS)
 
 
 def test_a_rule_may_name_objects():

@@ -18,6 +18,7 @@ from ferryml.compile.install.kit import (
 from ferryml.compile.install.values import AgentValues
 
 RBAC, RBAC_GROUP = "rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
+OUR_DEFINITIONS = ("mljobs.ferryml.dev", "instancetypes.ferryml.dev")
 READ = ("get", "list", "watch")
 WRITE = ("get", "list", "watch", "create", "update", "patch", "delete")
 KEEP = ("get", "update", "patch")
@@ -37,7 +38,7 @@ CLUSTER_RULES = (
     rule("storage.k8s.io", ("storageclasses",), READ),
     rule("scheduling.k8s.io", ("priorityclasses",), READ),
     rule("node.k8s.io", ("runtimeclasses",), READ),
-    rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("get",), ("mljobs.ferryml.dev",)),
+    rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("get",), OUR_DEFINITIONS),
     rule("metrics.k8s.io", ("nodes",), ("get", "list")),
 )
 """What the agent sees of the cluster as a whole."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ferryml.compile.install.access import RBAC, RBAC_GROUP, rule
+from ferryml.compile.install.access import OUR_DEFINITIONS, RBAC, RBAC_GROUP, rule
 from ferryml.compile.install.kit import AGENT, PART_OF, Manifest, obj, pod, role_name
 from ferryml.compile.install.values import AgentValues, image
 
 NAME = "ferry-uninstall"
 HOOKS = ("python", "-m", "ferryml.bootstrap.cluster_hooks")
 LIMIT_S = 280
-OUR_DEFINITIONS = ("mljobs.ferryml.dev", "instancetypes.ferryml.dev")
 
 
 def removal(values: AgentValues, namespace: str, version: str) -> list[Manifest]:
