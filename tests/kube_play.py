@@ -279,8 +279,11 @@ def a_pod(job: Manifest, name: str = "", rank: int = 0, **status: Any) -> Manife
     }  # fmt: skip
 
 
-def a_node(name: str = "node-1", ready: bool = True) -> Manifest:
-    status = {"conditions": [{"type": "Ready", "status": "True" if ready else "Unknown"}]}
+def a_node(name: str = "node-1", ready: bool = True, cpu: str = "64", memory: str = "256Gi") -> Manifest:
+    status = {
+        "conditions": [{"type": "Ready", "status": "True" if ready else "Unknown"}],
+        "allocatable": {"cpu": cpu, "memory": memory, "pods": "110"},
+    }
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "status": status}
 
 

@@ -11,7 +11,7 @@ from ferryml.backends.kubernetes.kinds import JOBS
 from ferryml.backends.kubernetes.kube import Manifest
 from ferryml.compile.kubernetes.names import attempt_name
 from kube_jobs_play import PLAIN, PlayCluster
-from kube_play import running
+from kube_play import a_node, a_pod, running
 from site_play import a_job
 
 UNPLACED = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "Insufficient cpu"}]}
@@ -44,8 +44,6 @@ def place(cluster: PlayCluster, name: str, rank: int, **status: Any) -> None:
 
 
 def unplaced(cluster: PlayCluster, name: str, rank: int) -> None:
-    from kube_play import a_pod
-
     body = a_pod(job(cluster, name), rank=rank, **UNPLACED)
     body["spec"] = {}
     made = cluster.kube.write(body)
@@ -111,11 +109,16 @@ def test_a_gang_that_works_is_never_called_back(cluster: PlayCluster) -> None:
 
 
 def test_a_gang_without_room_waits_and_says_so(cluster: PlayCluster) -> None:
-    cluster.jobs.gangs.room = lambda body: "2 pods need 8 CPUs, 3 are free"
+    cluster.kube.write(a_node(cpu="200m", memory="64Gi"))
+    cluster.sees(lambda: cluster.watched.nodes.all()[0]["status"]["allocatable"]["cpu"] == "200m")
     gang(cluster, "a")
     cluster.jobs.tend()
     assert suspended(cluster, "a")
-    assert cluster.seen("job.w.a").message == "2 pods need 8 CPUs, 3 are free"
+    assert "2 pods" in cluster.seen("job.w.a").message
+    cluster.kube.write(a_node("node-2", cpu="16", memory="64Gi"))
+    cluster.sees(lambda: len(cluster.watched.nodes.all()) == 2)
+    cluster.jobs.tend()
+    assert not suspended(cluster, "a")
 
 
 def test_a_job_of_one_pod_is_no_gang(cluster: PlayCluster) -> None:

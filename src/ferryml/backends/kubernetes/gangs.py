@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ferryml.backends.kubernetes.kinds import JOBS
 from ferryml.backends.kubernetes.kube import Kube, Manifest, labels_of, meta, name_of, namespace_of
+from ferryml.backends.kubernetes.room import why_no_room
 from ferryml.backends.kubernetes.watched import Watched
 from ferryml.compile.kubernetes import labels as marks
 from ferryml.compile.kubernetes.cluster import Cluster
@@ -32,8 +33,8 @@ class Gangs:
     watched: Watched
     cluster: Cluster
     now: Callable[[], datetime]
-    room: Callable[[Manifest], str] = lambda job: ""
-    """In words, why the pods of a Job do not all fit now; empty: they do, or nobody knows."""
+    taken: Callable[[], Mapping[str, Mapping[str, float]]] = dict
+    """node -> what other people's pods were promised; empty where nobody may look."""
     _tries: dict[str, _Try] = field(default_factory=dict)
     _words: dict[str, str] = field(default_factory=dict)
 
@@ -66,7 +67,7 @@ class Gangs:
         if starting:
             self._words[uid] = f"held back until all pods of {name_of(starting[0])} have a place"
             return []
-        why = self.room(job) if self.cluster.gang == "check" else ""
+        why = self._no_room(job) if self.cluster.gang == "check" else ""
         if why:
             self._words[uid] = why
             return []
@@ -74,6 +75,10 @@ class Gangs:
         one.since, one.again_at = now, None
         self._suspend(job, False)
         return [job]
+
+    def _no_room(self, job: Manifest) -> str:
+        nodes, pods = self.watched.nodes.all(), self.watched.pods.all()
+        return why_no_room(int(job["spec"]["completions"]), job.get("needs") or {}, nodes, pods, self.taken())
 
     def _call_back(self, job: Manifest) -> None:
         """All are released when not all found a place in time: two half-placed gangs must not wait for each other."""

@@ -9,6 +9,7 @@ from typing import Any
 from ferryml.backends.kubernetes.informer import Informer
 from ferryml.backends.kubernetes.kinds import ALIAS_INSTANCE_TYPES, INSTANCE_TYPES, JOBS, ML_JOBS, NODES, PODS, Kind
 from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta
+from ferryml.backends.kubernetes.room import needs_of
 from ferryml.compile.kubernetes import labels as marks
 from ferryml.compile.kubernetes.names import uid_hash
 from ferryml.domain.errors import Unavailable
@@ -83,8 +84,12 @@ def slim_pod(body: Manifest) -> Manifest:
 
 
 def slim_job(body: Manifest) -> Manifest:
-    spec = {key: value for key, value in (body.get("spec") or {}).items() if key != "template"}
-    return {"metadata": _slim_meta(body), "spec": spec, "status": body.get("status") or {}}
+    """`needs` is what one of its pods asks of a node."""
+    whole = body.get("spec") or {}
+    spec = {key: value for key, value in whole.items() if key != "template"}
+    kept = {"metadata": _slim_meta(body), "spec": spec, "status": body.get("status") or {}}
+    several = int(whole.get("completions") or 1) > 1
+    return {**kept, "needs": needs_of(whole["template"])} if several and "template" in whole else kept
 
 
 def slim_node(body: Manifest) -> Manifest:
