@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import tarfile
+import zlib
 
 from ferryml.runner.line import BLOCK
 from ferryml.runner.stage import Escapes, check_path
@@ -38,7 +39,15 @@ def unpack(source: IO[bytes], folder: str) -> int:
 
     Raises:
         Escapes: a member is no file, folder or link, or would be written outside of `folder`.
+        ValueError: it is damaged.
     """
+    try:
+        return _unpack(source, folder)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise ValueError(f"the archive is damaged: {error}") from error
+
+
+def _unpack(source: IO[bytes], folder: str) -> int:
     size = 0
     folder = os.path.realpath(folder)
     known = {folder}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 NO_SPACE = 28
 REPORT_PATIENCE_S = 60
 LAST_REPORT_S = 10
+SHORT_REPORT_S = 1
+"""When nothing depends on it: the program is not kept waiting."""
 _FROM_AN_EARLIER_LIFE = ("ready", "started", "exit", "usage", "collected", "run/why", "run/next", "calls/over")
 LOOK_UP_AGAIN_S = 1.0
 
@@ -82,6 +84,7 @@ class Bringing:
     def _end(self, code: str, message: str) -> int:
         if not code:
             self._state.save(message="starting the program")
+            self._reporter.finish(SHORT_REPORT_S)
             return 0
         self._pod.last_words(code, message)
         self._state.save(phase="done", message=message, code="" if code == "Stopped" else code)

@@ -20,6 +20,8 @@ TIMEOUT_S = 60
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 ANSWER_LIMIT = 64 << 20
+STRANGER_S = 120
+"""How long a pod may be unknown at the gateway: word of it may come later than itself."""
 
 
 class Rejected(Exception):
@@ -110,6 +112,7 @@ class Door:
 
     def _repeat(self, once: Callable[[], bytes]) -> bytes:
         until = time.monotonic() + self.patience_s
+        known_by = time.monotonic() + STRANGER_S
         pause, fresh = FIRST_PAUSE_S, False
         while True:
             try:
@@ -124,6 +127,10 @@ class Door:
                     fresh = True
                     continue
             except _NotNow as error:
+                why = str(error)
+            except Rejected as error:
+                if error.status != 401 or isinstance(self._token, str) or time.monotonic() > known_by:
+                    raise
                 why = str(error)
             if time.monotonic() + pause > until:
                 self.close()

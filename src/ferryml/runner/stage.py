@@ -37,7 +37,7 @@ def stage(plan: dict[str, Any], folder: str, door: Door, say: Callable[[str], No
         _place(link, folder)
     for copy in plan["copies"]:
         say(f"copying {copy['what']}")
-        _copy(copy["from"], os.path.join(folder, copy["to"]))
+        _copy(copy["from"], os.path.join(folder, copy["to"]), copy.get("within"))
     for item in plan["fetch"]:
         say(f"fetching {item['what']}")
         target = os.path.join(folder, item["to"])
@@ -141,6 +141,7 @@ def _digest(digest: str) -> str:
 
 
 def _place(link: dict[str, Any], folder: str) -> None:
+    _check_within(link["from"], link.get("within"))
     path = os.path.join(folder, link["to"])
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if os.path.lexists(path):
@@ -148,12 +149,33 @@ def _place(link: dict[str, Any], folder: str) -> None:
     os.symlink(link["from"], path)
 
 
-def _copy(source: str, target: str) -> None:
+def _copy(source: str, target: str, within: str | None = None) -> None:
+    _check_within(source, within)
+
+    def unwanted(folder: str, names: list[str]) -> list[str]:
+        others = _ignore_specials(folder, names)
+        return others + [
+            name for name in names if name not in others and not _is_within(os.path.join(folder, name), within)
+        ]
+
     if os.path.isdir(source):
-        shutil.copytree(source, target, ignore=_ignore_specials, ignore_dangling_symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(source, target, ignore=unwanted, ignore_dangling_symlinks=True, dirs_exist_ok=True)
     elif os.path.exists(source):
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copy2(source, target)
+
+
+def _check_within(path: str, within: str | None) -> None:
+    if not _is_within(path, within):
+        raise Escapes(f"path {path[:200]!r} leaves the folder of its data")
+
+
+def _is_within(path: str, within: str | None) -> bool:
+    """Data may hold links to anywhere, and staging sees files that the program does not."""
+    if within is None:
+        return True
+    real, root = os.path.realpath(path), os.path.realpath(within)
+    return real == root or real.startswith(root.rstrip(os.sep) + os.sep)
 
 
 def _ignore_specials(folder: str, names: list[str]) -> list[str]:
