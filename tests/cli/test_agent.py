@@ -32,3 +32,11 @@ def test_run_without_a_token_says_what_is_missing(typed, desk):
     said = typed("agent", "run", "--server", desk.target.url, "--state-dir", "empty")
     assert (said.code, said.err.split()[-1]) != (0, "")
     assert "no join token" in said.err
+
+
+def test_the_doctor_needs_a_way_to_a_cluster(typed, monkeypatch):
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    said = typed("agent", "doctor")
+    assert said.code == 1
+    assert "KUBECONFIG" in said.err

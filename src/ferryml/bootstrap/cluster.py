@@ -20,6 +20,7 @@ from ferryml.agent.operator import Hooks, Operator
 from ferryml.agent.sync import Sync
 from ferryml.backends.kubernetes.access import find_access
 from ferryml.backends.kubernetes.api import HttpKube
+from ferryml.backends.kubernetes.explaining import KubeExplainer
 from ferryml.backends.kubernetes.gangs import Gangs
 from ferryml.backends.kubernetes.gateway_door import HttpGatewayDoor
 from ferryml.backends.kubernetes.jobs import KubeJobs
@@ -28,13 +29,15 @@ from ferryml.backends.kubernetes.ledger import KubeLedger
 from ferryml.backends.kubernetes.patience import Patience
 from ferryml.backends.kubernetes.preparations import Preparations
 from ferryml.backends.kubernetes.watched import Watched
-from ferryml.bootstrap.cluster_inventory import Inventory
+from ferryml.bootstrap.cluster_doctor import gateway_look, make_doctor, wants_of
+from ferryml.bootstrap.cluster_inventory import Inventory, types_in
 from ferryml.bootstrap.cluster_member import ClusterMember, gateway_token, gateway_word, member
 from ferryml.bootstrap.dice import SystemDice
 from ferryml.bootstrap.health import HealthDoor
 from ferryml.compile.kubernetes.cluster import Cluster, cluster_of
 from ferryml.domain.errors import FerryError, Refused, Unavailable
 from ferryml.domain.lifecycle import Rules
+from ferryml.domain.orders import JobOrder
 from ferryml.settings import ClusterSettings, SiteSettings
 
 log = logging.getLogger(__name__)
@@ -69,19 +72,23 @@ class ClusterSite:
         patience = Patience(knobs.image_patience_s, dice.now)
         environments = Preparations(kube, self._watched, self._door, cluster, patience, dice.now, self.wake)
         gangs = Gangs(kube, self._watched, cluster, dice.now)
+        self._explainer = KubeExplainer(kube, self._watched, self._order, dice.now, self.wake, knobs.autoscaled)
         jobs = KubeJobs(
             kube, self._watched, self._door, environments, cluster, self._ledger.held, patience, gangs, dice.now,
-            settings.keep_finished_s,
+            settings.keep_finished_s, explainer=self._explainer,
         )  # fmt: skip
+        doctor = make_doctor(
+            settings, kube, cluster, wants_of(knobs), lambda: types_in(self._watched)[0],
+            lambda: gateway_look(knobs.gateway_call_url or self._door.url, joined.gateway.authority),
+        )  # fmt: skip
+        self._inventory = Inventory(knobs, kube, self._watched, doctor, cluster, dice.now, self.beat)
         operator = Operator(
             self._ledger, JobOperator(jobs, self._door, _job_rules(settings)),
-            Hooks(NoServing(), lambda said: log.info("settings from the server: %s", sorted(said))),
-            dice.now, settings.report_interval_s,
+            Hooks(NoServing(), self._inventory.heard), dice.now, settings.report_interval_s,
         )  # fmt: skip
         link = HttpLink(joined.wire)
-        inventory = Inventory(settings, knobs, kube, self._watched, dice.now)
         self.loops = Loops(
-            link, Sync(link, self._ledger, dice.now), operator, inventory.heartbeat, lambda answer: None,
+            link, Sync(link, self._ledger, dice.now), operator, self._inventory.heartbeat, lambda answer: None,
             _pace(settings), random.SystemRandom().random,
         )  # fmt: skip
 
@@ -90,15 +97,27 @@ class ClusterSite:
         self._ledger.open()
         self._watched.start(SYNC_LIMIT_S)
         self._door.start()
+        self._explainer.start()
         self.loops.start()
+        self._inventory.start()
 
     def stop(self) -> None:
         """Work goes on without us."""
+        self._inventory.stop()
+        self._explainer.stop()
         self.loops.stop()
         self._watched.stop()
         self._door.close()
         self._ledger.close()
         self.joined.wire.close()
+
+    def beat(self) -> None:
+        """The server should hear of it now."""
+        self.loops.beat()
+
+    def _order(self, uid: str) -> JobOrder | None:
+        wish = self._ledger.wish(uid)
+        return wish.order if wish is not None and isinstance(wish.order, JobOrder) else None
 
     def wake(self) -> None:
         """Something changed: look now."""

@@ -84,6 +84,27 @@ def run(
     boot.run(chosen, router, _text(token), stop_work=stop_work, ready=_ready)
 
 
+@kit.verb(app, "doctor")
+def doctor(
+    shared: kit.Shared, way: Way, config: Config = None,
+    no_probe: Annotated[bool, typer.Option("--no-probe", help="Start no pods: image and DNS stay untried.")] = False,
+) -> Any:  # fmt: skip
+    """Examine the cluster before it joins: rights, network, images, storage; exits with 1 when a check failed."""
+    from ferryml.cli.finding_words import checks
+    from ferryml.settings import ClusterSettings
+
+    boot = program("ferryml.bootstrap.cluster_doctor")
+    found = boot.examine(_settings(way, config), settings(ClusterSettings, {}, config), probe=not no_probe)
+    lines = [each.model_dump(mode="json") for each in found]
+    if shared.asked:
+        kit.show(lines, shared)
+    else:
+        print("\n".join(checks(lines)))
+    if any(each["level"] == "failed" for each in lines):
+        raise typer.Exit(1)
+    return None
+
+
 def _ready(site: Any) -> None:
     print(f"site works: router {site.router.url}", file=sys.stderr, flush=True)
 

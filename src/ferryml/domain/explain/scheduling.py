@@ -99,7 +99,8 @@ def no_scheduler(facts: Facts, said: Sequence[Clue]) -> Iterator[Lead]:
     """A pod that no scheduler has looked at."""
     for pod in facts.pods:
         spec, status = pod.get("spec") or {}, pod.get("status") or {}
-        looked = condition(pod, "PodScheduled") or spec.get("nodeName") or spec.get("schedulingGates")
+        looked = condition(pod, "PodScheduled") or spec.get("nodeName") or status.get("containerStatuses")
+        looked = looked or spec.get("schedulingGates")
         if status.get("phase") == "Pending" and not looked and facts.waited_s > 15:
             name = spec.get("schedulerName") or "default-scheduler"
             yield lead(
