@@ -84,14 +84,14 @@ class Master:
     def _map(self, worker: Worker, step: MapStep) -> None:
         path = f"{self._folder}/maps/{step.map}"
         if isinstance(step, Delete):
-            self._done(self.ask(worker.pid, f"del map {path} {step.key}"), "not found")
-            return
-        said = "add" if step.new else "set"
-        answer = self.ask(worker.pid, f"{said} map {path} {step.key} {step.value}")
-        if "not found" in answer and not step.new:
-            answer = self.ask(worker.pid, f"add map {path} {step.key} {step.value}")
-        if worker.current:
-            self._done(answer)
+            answer = self.ask(worker.pid, f"del map {path} {step.key}")
+        else:
+            said = "add" if step.new else "set"
+            answer = self.ask(worker.pid, f"{said} map {path} {step.key} {step.value}")
+            if "not found" in answer and not step.new:
+                answer = self.ask(worker.pid, f"add map {path} {step.key} {step.value}")
+        if worker.current:  # an old one may have ended meanwhile
+            self._done(answer, *(("not found",) if isinstance(step, Delete) else ()))
 
     def _server(self, pid: int, step: ServerStep) -> None:
         at = f"{step.backend}/{step.name}"
