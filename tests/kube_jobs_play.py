@@ -134,8 +134,10 @@ class PlayCluster:
 
         self.sees(same)
 
-    def _wake(self) -> None:
+    def _wake(self, uid: str = "") -> None:
         self.woken += 1
+        if hasattr(self, "jobs"):
+            self.jobs.news.tell(uid)
 
 
 def _slim(cluster: PlayCluster, body: Manifest) -> Manifest | None:

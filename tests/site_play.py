@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,9 +37,12 @@ class PlayMachine:
     launches: list[Launch] = field(default_factory=list)
     killed: list[tuple[str, int]] = field(default_factory=list)
     cleaned: list[str] = field(default_factory=list)
+    news: Collection[str] | None = None
+    """Of which uids something was heard; None: it does not say."""
 
-    def tend(self) -> None:
-        return
+    def tend(self) -> Collection[str] | None:
+        news, self.news = self.news, self.news if self.news is None else set()
+        return news
 
     def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
         self.environments[env.key] = EnvSeen(state="ready", python="/python", lock="a==1")

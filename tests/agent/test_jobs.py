@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from ferryml.agent.jobs import ENVIRONMENT_LOG, JobOperator, JobRules, track_of
+from ferryml.domain.errors import Unavailable
 from ferryml.domain.lifecycle import Rules
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import JobOrder
@@ -150,3 +151,40 @@ def test_a_finished_job_that_is_wished_again_says_its_end_and_does_not_run() -> 
     assert desk.turn(wish=a_wish(None, generation=2, cursor=2)) == "Gone"
     assert desk.turn(wish=a_wish(a_job(), generation=1, cursor=9)) == "Completed"
     assert len(desk.machine.launches) == 1
+
+
+def test_a_job_of_which_nothing_is_heard_is_left_alone_for_a_while() -> None:
+    desk = Desk(recheck_s=10)
+    desk.turn(), desk.turn(), desk.turn()
+    desk.machine.news = set()
+    desk.machine.ends("job.w.j")
+    assert [desk.turn(), desk.turn()] == ["Running", "Running"]
+    desk.machine.news = {"job.w.j"}
+    assert desk.turn() == "Completed"
+
+
+def test_time_is_looked_at_all_the_same() -> None:
+    desk = Desk(a_job(timeout_s=5), recheck_s=10)
+    desk.turn(), desk.turn(), desk.turn()
+    desk.machine.news = set()
+    assert desk.turn(after=6) == "Running"
+    assert desk.turn(after=6) == "CancelRequested"
+
+
+def test_a_new_wish_is_news() -> None:
+    desk = Desk(recheck_s=1000)
+    desk.turn(), desk.turn(), desk.turn()
+    desk.machine.news = set()
+    assert desk.turn(wish=a_wish(a_job(cancel=True), generation=2)) == "CancelRequested"
+
+
+def test_a_gateway_that_is_away_does_not_keep_a_job_from_being_stopped() -> None:
+    desk = Desk()
+    desk.turn(), desk.turn(), desk.turn()
+
+    def away(uid: str, grant: str) -> None:
+        raise Unavailable("Unavailable", "the gateway is away")
+
+    desk.gateway.renew = away  # type: ignore[method-assign]
+    desk.turn(wish=a_wish(a_job(cancel=True), generation=2))
+    assert desk.machine.killed == [("job.w.j", 1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
@@ -42,6 +42,8 @@ class JobRules:
     max_parallel: int = 2
     cancel_grace_s: float = 10
     keep_finished_s: float = 3600
+    recheck_s: float = 0
+    """How long a launched job of which there is no news may go without a look; 0: each is looked at in every turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +64,19 @@ class JobOperator:
         self._alive: set[str] = set()
         self._dead: set[tuple[str, int]] = set()
         self._granted: dict[str, int] = {}
+        self._news: Collection[str] | None = None
+        self._looked: dict[str, tuple[datetime, int]] = {}
 
     def begin_turn(self) -> None:
-        """Counts anew what lives here, so that a restart finds the same room as before it."""
-        self._backend.tend()
+        """Counts what lives here from what is here, so that a restart finds the same room as before it."""
+        self._news = self._backend.tend()
         here = set(self._backend.list())
         self._dead &= here
-        states = {key: self._backend.observe(*key) for key in here - self._dead}
+        known = {key for key in here - self._dead if key[0] in self._alive and not self._is_news(key[0])}
+        states = {key: self._backend.observe(*key) for key in here - self._dead - known}
         alive = {key for key, job in states.items() if job.live}
         self._dead |= {key for key, job in states.items() if job.state in ("exited", "lost")}
-        self._alive = {uid for uid, _ in alive}
+        self._alive = {uid for uid, _ in (*alive, *known)}
 
     def active(self, wish: Wish, stored: StoredStatus | None) -> bool:
         """Whether it is worth looking at this job again soon."""
@@ -81,13 +86,26 @@ class JobOperator:
         """None when nothing can have changed."""
         if stored is not None and _settled(wish, stored):
             return self._tidy(wish, stored, now)
+        if wish.order is not None and _is_launched(stored) and self._is_quiet(wish, now):
+            return None
         track = track_of(stored)
         if wish.order is None:
             return self._retire(wish, stored, track)
         if not isinstance(wish.order, JobOrder):
             raise Refused("BadRequest", f"{wish.uid} is not a job")
+        self._looked[wish.uid] = (now, wish.generation)
         track = self._step(wish, wish.order, track, now)
         return JobTurn(status_of(track, wish.order), {"track": track.model_dump(mode="json")}, track.attempt)
+
+    def _is_news(self, uid: str) -> bool:
+        return self._news is None or uid in self._news
+
+    def _is_quiet(self, wish: Wish, now: datetime) -> bool:
+        """Nothing was heard of it, and it was looked at a short while ago."""
+        looked, generation = self._looked.get(wish.uid, (None, 0))
+        if looked is None or generation != wish.generation or self._is_news(wish.uid):
+            return False
+        return (now - looked).total_seconds() < self._rules.recheck_s
 
     def _step(self, wish: Wish, order: JobOrder, track: JobTrack, now: datetime) -> JobTrack:
         before = track.phase
@@ -106,6 +124,7 @@ class JobOperator:
         if track.code == "EnvironmentFailed" and wish.grant:
             self._gateway.append_log(wish.uid, track.attempt, ENVIRONMENT_LOG, f"{track.reason}\n".encode())
         self._gateway.dismiss(wish.uid)
+        self._looked.pop(wish.uid, None)
 
     def _look(self, uid: str, order: JobOrder, track: JobTrack) -> Seen:
         job = self._backend.observe(uid, track.attempt)
@@ -197,6 +216,10 @@ def _settled(wish: Wish, stored: StoredStatus | None) -> bool:
     if wish.order is None:
         return isinstance(stored.status, GoneStatus)
     return isinstance(stored.status, JobStatus) and stored.status.phase in TERMINAL
+
+
+def _is_launched(stored: StoredStatus | None) -> bool:
+    return bool(stored and stored.memory.get("track", {}).get("launched"))
 
 
 def track_of(stored: StoredStatus | None) -> JobTrack:

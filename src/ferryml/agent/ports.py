@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -45,8 +45,12 @@ class Ledger(Protocol):
 class JobBackend(Protocol):
     """Runs attempts of jobs and makes their environments. Every order is idempotent; nothing here waits."""
 
-    def tend(self) -> None:
-        """Once a turn, before anything is looked at: what must be done without an order."""
+    def tend(self) -> Collection[str] | None:
+        """Once a turn, before anything is looked at: what must be done without an order.
+
+        Returns:
+            uids of which there is news since the last turn; None when anything may have changed.
+        """
 
     def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
         """Start making it in the background; no-op while making or ready. A failed one is tried again.

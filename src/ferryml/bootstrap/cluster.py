@@ -26,6 +26,7 @@ from ferryml.backends.kubernetes.gateway_door import HttpGatewayDoor
 from ferryml.backends.kubernetes.jobs import KubeJobs
 from ferryml.backends.kubernetes.lease import KubeLease
 from ferryml.backends.kubernetes.ledger import KubeLedger
+from ferryml.backends.kubernetes.news import News
 from ferryml.backends.kubernetes.patience import Patience
 from ferryml.backends.kubernetes.preparations import Preparations
 from ferryml.backends.kubernetes.watched import Watched
@@ -52,6 +53,8 @@ SYNC_LIMIT_S = 120.0
 LOOK_S = 30.0
 """How often the gateway's word is compared with what was read at the start."""
 UNLIMITED = 1_000_000
+RECHECK_S = 3.0
+"""Jobs of which nothing was heard are looked at that often, for what time alone changes."""
 PACE = Pace(busy_tick_s=2, serving_tick_s=2, idle_tick_s=15, gather_s=0.02)
 """News wake the operator; the ticks are for what time alone changes."""
 
@@ -63,7 +66,7 @@ class ClusterSite:
         self, settings: SiteSettings, knobs: ClusterSettings, kube: HttpKube, joined: ClusterMember, dice: SystemDice
     ) -> None:
         system, namespaces = knobs.system_namespace, knobs.allowed_namespaces()
-        self.joined = joined
+        self.joined, self._news = joined, News()
         self._door = _door(knobs, kube, joined, self.wake)
         cluster = _cluster(settings, knobs, joined, kube.version(), self._door.url)
         self._ledger = KubeLedger(kube, system, namespaces, dice.now)
@@ -75,7 +78,7 @@ class ClusterSite:
         self._explainer = KubeExplainer(kube, self._watched, self._order, dice.now, self.wake, knobs.autoscaled)
         jobs = KubeJobs(
             kube, self._watched, self._door, environments, cluster, self._ledger.held, patience, gangs, dice.now,
-            settings.keep_finished_s, explainer=self._explainer,
+            settings.keep_finished_s, explainer=self._explainer, news=self._news,
         )  # fmt: skip
         doctor = make_doctor(
             settings, kube, cluster, wants_of(knobs), lambda: types_in(self._watched)[0],
@@ -119,8 +122,9 @@ class ClusterSite:
         wish = self._ledger.wish(uid)
         return wish.order if wish is not None and isinstance(wish.order, JobOrder) else None
 
-    def wake(self) -> None:
-        """Something changed: look now."""
+    def wake(self, uid: str = "") -> None:
+        """Something changed, with that job or with any: look now."""
+        self._news.tell(uid)
         loops = getattr(self, "loops", None)
         if loops is not None:
             loops.wake()
@@ -225,7 +229,9 @@ def run(
         health.stop()
 
 
-def _door(knobs: ClusterSettings, kube: HttpKube, joined: ClusterMember, heard: Callable[[], None]) -> HttpGatewayDoor:
+def _door(
+    knobs: ClusterSettings, kube: HttpKube, joined: ClusterMember, heard: Callable[[str], None]
+) -> HttpGatewayDoor:
     url = knobs.gateway_url or joined.gateway.url
     url = url or f"https://ferry-gateway.{knobs.system_namespace}.svc:{GATEWAY_PORT}"
     token = gateway_token(
@@ -273,4 +279,5 @@ def _job_rules(settings: SiteSettings) -> JobRules:
         max_parallel=settings.max_parallel_jobs or UNLIMITED,
         cancel_grace_s=settings.cancel_grace_s,
         keep_finished_s=settings.keep_finished_s,
+        recheck_s=RECHECK_S,
     )

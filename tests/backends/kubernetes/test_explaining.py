@@ -31,7 +31,7 @@ class Scene:
         self.pod = self.cluster.pod(self.cluster.job(), **kept["pods"][0]["status"])
         self.cluster.kube.write({**self.pod, "spec": kept["pods"][0]["spec"]})
         self.explainer = KubeExplainer(
-            self.cluster.kube, self.cluster.watched, self.order, self.cluster.clock, self.known.set
+            self.cluster.kube, self.cluster.watched, self.order, self.cluster.clock, lambda uid: self.known.set()
         )
         self.explainer.start()
 

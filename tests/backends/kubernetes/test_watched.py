@@ -47,7 +47,7 @@ def test_changes_wake(cluster: PlayCluster) -> None:
 
 def test_a_cluster_that_does_not_tell_is_said() -> None:
     kube = PlayKube(away=True)
-    watched = Watched(kube, (), lambda: None, lambda body, gone: None)
+    watched = Watched(kube, (), lambda uid: None, lambda body, gone: None)
     with pytest.raises(Unavailable) as raised:
         watched.start(0.05)
     assert raised.value.code == "ClusterUnreachable"

@@ -58,7 +58,7 @@ class KubeExplainer:
 
     def __init__(
         self, kube: Kube, watched: Watched, order: Callable[[str], JobOrder | None], now: Callable[[], datetime],
-        heard: Callable[[], None], autoscaled: bool = False,
+        heard: Callable[[str], None], autoscaled: bool = False,
     ) -> None:  # fmt: skip
         self._kube, self._watched, self._order, self._now = kube, watched, order, now
         self._heard, self._autoscaled = heard, autoscaled
@@ -133,7 +133,7 @@ class KubeExplainer:
                 self._beside[key] = Beside(self._now())
             with self._wanted:
                 self._asked.pop(key, None)
-            self._heard()
+            self._heard(key[0])
 
     def look(self, key: Key, view: View) -> Beside:
         """Ask the API server; raises what it answers."""

@@ -48,13 +48,13 @@ class HttpGatewayDoor:
         call_url: where the agent does.
         authority: PEM text of the gateway's own authority.
         token: the agent's token for the audience `ferry-gateway-admin`.
-        heard: called when there is news.
+        heard: told of which uid there is news; empty: of any.
         transport: instead of the network.
     """
 
     def __init__(
         self, url: str, call_url: str, authority: str, token: Callable[[], str],
-        heard: Callable[[], None] = lambda: None, transport: httpx.BaseTransport | None = None,
+        heard: Callable[[str], None] = lambda uid: None, transport: httpx.BaseTransport | None = None,
     ) -> None:  # fmt: skip
         self._url, self._token, self.heard = url.rstrip("/"), token, heard
         self._client = httpx.Client(
@@ -192,7 +192,8 @@ class HttpGatewayDoor:
             for key in keys or ():
                 self._receipts.pop(key, None)
                 self._states.pop(key, None)
-        self.heard()
+        for uid in {""} if keys is None else {uid for uid, _ in keys}:
+            self.heard(uid)
 
     def _forget(self, key: Key) -> None:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -14,6 +14,7 @@ from ferryml.backends.kubernetes.gateway_door import ClusterDoor
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, NETWORK_POLICIES, SERVICES, VOLUME_CLAIMS
 from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta, name_of, namespace_of
 from ferryml.backends.kubernetes.ledger import Held
+from ferryml.backends.kubernetes.news import News
 from ferryml.backends.kubernetes.observe import View, being_ended, job_seen, nothing_more_comes, over_in_part
 from ferryml.backends.kubernetes.patience import Patience
 from ferryml.backends.kubernetes.preparations import Preparations
@@ -77,6 +78,7 @@ class KubeJobs:
     now: Callable[[], datetime]
     keep_finished_s: float = 3600
     explainer: Explainer = field(default_factory=NoExplainer)
+    news: News = field(default_factory=News)
     _doomed: set[Key] = field(default_factory=set)
     """Attempts that came to their end while pods of them are still there."""
     _verdicts: dict[Key, JobSeen] = field(default_factory=dict)
@@ -91,12 +93,14 @@ class KubeJobs:
     def environment(self, key: str) -> EnvSeen:
         return self.environments.environment(key)
 
-    def tend(self) -> None:
+    def tend(self) -> Collection[str] | None:
         """What must be done without anyone asking: ends what is lost in part, starts gangs."""
+        news = self.news.take()
         for uid, attempt in sorted(self._doomed):
             self.kill(uid, attempt, 0)
         self._doomed.clear()
         self.gangs.tend()
+        return news
 
     def launch(self, launch: Launch) -> None:
         """Raises Refused when the order cannot be carried out here, Unavailable when it can later."""

@@ -46,7 +46,7 @@ class Preparations:
     cluster: Cluster
     patience: Patience
     now: Callable[[], datetime]
-    wake: Callable[[], None]
+    wake: Callable[[str], None]
     _plain: set[str] = field(default_factory=set)
     _ready: dict[str, tuple[EnvSeen, Archive, datetime]] = field(default_factory=dict)
     _absent: dict[str, datetime] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Preparations:
         """Raises Refused when it cannot be made, Unavailable when it can later."""
         if is_plain(env):
             self._plain.add(env.key)
-            self.wake()
+            self.wake(uid)
             return
         with self._lock:
             self._asked.setdefault(env.key, set()).add(uid)

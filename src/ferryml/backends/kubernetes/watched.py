@@ -8,7 +8,7 @@ from typing import Any
 
 from ferryml.backends.kubernetes.informer import Informer
 from ferryml.backends.kubernetes.kinds import ALIAS_INSTANCE_TYPES, INSTANCE_TYPES, JOBS, ML_JOBS, NODES, PODS, Kind
-from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta
+from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta, name_of
 from ferryml.backends.kubernetes.room import needs_of
 from ferryml.compile.kubernetes import labels as marks
 from ferryml.compile.kubernetes.names import uid_hash
@@ -23,26 +23,38 @@ class Watched:
 
     Args:
         namespaces: where work may be, the system namespace among them; empty: everywhere.
+        heard: told of which uid there is news; empty: of any.
         ml_job: told of each MLJob that changes and whether it is gone.
     """
 
     def __init__(
-        self, kube: Kube, namespaces: Sequence[str], heard: Callable[[], None], ml_job: Callable[[Manifest, bool], None]
+        self,
+        kube: Kube,
+        namespaces: Sequence[str],
+        heard: Callable[[str], None],
+        ml_job: Callable[[Manifest, bool], None],
     ) -> None:
         ours = marks.selector(marks.MANAGED)
-        wake: Callable[[Manifest, bool], None] = lambda body, gone: heard()  # noqa: E731  one shape for all
+        self._away: frozenset[str] = frozenset()
+        wake: Callable[[Manifest, bool], None] = lambda body, gone: heard(annotations_of(body).get(marks.UID, ""))  # noqa: E731  one shape for all
 
         def told(body: Manifest, gone: bool) -> None:
             ml_job(body, gone)
             if gone:
-                heard()
+                heard(annotations_of(body).get(marks.UID, ""))
+
+        def node(body: Manifest, gone: bool) -> None:
+            away = frozenset(name_of(each) for each in self.nodes.all() if not _is_ready(each))
+            if away != self._away:
+                self._away = away
+                heard("")
 
         def informer(kind: Kind, **more: Any) -> Informer:
             return Informer(kube, kind, namespaces if kind.namespaced else (), **{"heard": wake, **more})
 
         self.jobs = informer(JOBS, labels=ours, index=words_of, keep=slim_job)
         self.pods = informer(PODS, labels=ours, index=words_of, keep=slim_pod)
-        self.nodes = informer(NODES, keep=slim_node)
+        self.nodes = informer(NODES, keep=slim_node, heard=node)
         self.types = informer(INSTANCE_TYPES)
         self.alias_types = informer(ALIAS_INSTANCE_TYPES)
         self.ml_jobs = informer(ML_JOBS, heard=told, keep=only_meta)
@@ -63,7 +75,7 @@ class Watched:
 
     def nodes_away(self) -> frozenset[str]:
         """Nodes that do not answer."""
-        return frozenset(str(meta(node)["name"]) for node in self.nodes.all() if not _is_ready(node))
+        return self._away
 
 
 def word_of(uid: str, attempt: int | str) -> str:

@@ -71,7 +71,7 @@ class LocalJobs:
         self._empty_trash()
 
     def tend(self) -> None:
-        """Runners tend to themselves."""
+        """Runners tend to themselves; each is looked at in every turn."""
 
     def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
         self.environments.prepare(env, uid, grant)
