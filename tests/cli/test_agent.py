@@ -38,5 +38,5 @@ def test_the_doctor_needs_a_way_to_a_cluster(typed, monkeypatch):
     for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
     said = typed("agent", "doctor")
-    assert said.code == 1
+    assert said.code == 2
     assert "KUBECONFIG" in said.err
