@@ -125,3 +125,4 @@ def test_others_pods_count() -> None:
     scene.world.objects["v1/pods"] = [a_pod("a", "n1", "3")]
     scene.inventory.look()
     assert scene.told()["nodes"][0]["free"]["cpu_millis"] == 1000
+    assert scene.inventory.taken()["n1"]["cpu"] == 3

@@ -111,6 +111,10 @@ class Inventory:
             "network_policies": _policies(known.doctor),
         }  # fmt: skip
 
+    def taken(self) -> Mapping[str, Mapping[str, float]]:
+        """node -> what other people's pods were promised, in base units, as of the last look."""
+        return self._known.taken if self._known else {}
+
     def look(self, question: Mapping[str, Any] | None = None, examine: bool = False, probe: bool = False) -> None:
         """Look at everything once; `examine` asks the doctor, too, and `probe` lets it start pods."""
         trouble = self._made(self._computes)

@@ -85,6 +85,7 @@ class ClusterSite:
             lambda: gateway_look(knobs.gateway_call_url or self._door.url, joined.gateway.authority),
         )  # fmt: skip
         self._inventory = Inventory(knobs, kube, self._watched, doctor, cluster, dice.now, self.beat)
+        gangs.taken = self._inventory.taken
         operator = Operator(
             self._ledger, JobOperator(jobs, self._door, _job_rules(settings)),
             Hooks(NoServing(), self._inventory.heard), dice.now, settings.report_interval_s,

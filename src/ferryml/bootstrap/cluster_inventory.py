@@ -48,6 +48,10 @@ class Inventory:
         """Settings and questions of the server."""
         self._looks.heard(settings)
 
+    def taken(self) -> Mapping[str, Mapping[str, float]]:
+        """node -> what other people's pods were promised."""
+        return self._looks.taken()
+
     def heartbeat(self) -> Heartbeat:
         return Heartbeat(version=version(), capabilities=CAPABILITIES, inventory=self._inventory(), at=self._now())
 
