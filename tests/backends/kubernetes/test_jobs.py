@@ -107,12 +107,12 @@ def test_a_missing_namespace_is_refused_with_the_fix(cluster: PlayCluster) -> No
 
 def test_a_quota_is_waited_for_and_a_policy_is_not(cluster: PlayCluster) -> None:
     full = "jobs.batch is forbidden: exceeded quota: q"
-    cluster.kube.refusals["apply", "Job"] = Forbidden("ClusterForbidden", full, details={"status": 403})
+    cluster.kube.refusals["create", "Job"] = Forbidden("ClusterForbidden", full, details={"status": 403})
     with pytest.raises(Unavailable) as waits:
         cluster.launch()
     assert waits.value.code == "QuotaExceeded"
     denied = "admission webhook denied the request: no root"
-    cluster.kube.refusals["apply", "Job"] = Forbidden("ClusterForbidden", denied, details={"status": 403})
+    cluster.kube.refusals["create", "Job"] = Forbidden("ClusterForbidden", denied, details={"status": 403})
     with pytest.raises(Refused, match="no root"):
         cluster.launch()
 

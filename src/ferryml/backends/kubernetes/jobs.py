@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ferryml.backends.kubernetes.gangs import Gangs
 from ferryml.backends.kubernetes.gateway_door import ClusterDoor
-from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, NETWORK_POLICIES, SERVICES, VOLUME_CLAIMS
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, NETWORK_POLICIES, SERVICES, VOLUME_CLAIMS, Kind
 from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta, name_of, namespace_of
 from ferryml.backends.kubernetes.ledger import Held
 from ferryml.backends.kubernetes.news import News
@@ -35,8 +35,10 @@ from ferryml.domain.statuses import Finding
 
 log = logging.getLogger(__name__)
 
+_MADE: dict[str, Kind] = {kind.kind: kind for kind in (CONFIG_MAPS, JOBS, NETWORK_POLICIES, SERVICES)}
 Key = tuple[str, int]
 
+CLAIMS_AGAIN = timedelta(seconds=3)
 GUARD_AGAIN = timedelta(minutes=10)
 """A namespace may be made anew, and people may delete its policies."""
 
@@ -86,6 +88,7 @@ class KubeJobs:
     _closed: set[Key] = field(default_factory=set)
     _guarded: dict[str, datetime] = field(default_factory=dict)
     """When the policies of a namespace were applied."""
+    _claimed: dict[str, tuple[datetime, tuple[Manifest, ...]]] = field(default_factory=dict)
 
     def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
         self.environments.prepare(env, uid, grant)
@@ -119,7 +122,7 @@ class KubeJobs:
         try:
             self._guard(launch.order.namespace)
             for body in made.objects:
-                answer = self.kube.apply(body)
+                answer = self._made(body)
         except FerryError as error:
             raise _not_made(error, launch.order.namespace) from error
         self.watched.jobs.took(answer)
@@ -195,8 +198,25 @@ class KubeJobs:
             launch=launch, namespace=order.namespace, instance_type=choose(types, order.instance_type),
             owner=Owner(held.kind.kind, held.name, held.object_uid),
             environment=self.environments.archive(launch.env_key),
-            claims=tuple(self.kube.list(VOLUME_CLAIMS, order.namespace).items),
+            claims=self._claims(order.namespace),
         )  # fmt: skip
+
+    def _claims(self, namespace: str) -> tuple[Manifest, ...]:
+        """Asked for once for jobs that come together."""
+        at, known = self._claimed.get(namespace, (None, ()))
+        if at is None or self.now() - at > CLAIMS_AGAIN:
+            known = self.kube.list(VOLUME_CLAIMS, namespace).items
+            self._claimed[namespace] = self.now(), known
+        return known
+
+    def _made(self, body: Manifest) -> Manifest:
+        """An attempt's objects are new, save after a kill in the middle; applying costs the cluster twice as much."""
+        try:
+            return self.kube.create(_MADE[body["kind"]], body)
+        except Conflict as error:
+            if error.code != "AlreadyExists":
+                raise
+            return self.kube.apply(body)
 
     def _end(self, uid: str, attempt: int) -> None:
         """Removes the Job; its pods go by themselves."""
