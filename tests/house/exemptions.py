@@ -38,7 +38,13 @@ EXEMPTIONS: dict[str, dict[str, str]] = {
         "src/ferryml/cli/demo/run.py": "2026-11-22: tests/system/test_demo.py runs the whole of it",
         "src/ferryml/cli/demo/stage.py": "2026-11-22: tests/system/test_demo.py runs the whole of it",
         "src/ferryml/store/migrations/*": "2026-11-22: run by every test that opens a store",
+        "src/ferryml/backends/kubernetes/kube.py": "2026-11-22: tests/contract/test_kube.py runs it on every API server",
+        "src/ferryml/bootstrap/cluster.py": "2026-11-22: tests/system_kubernetes run it in real clusters",
     },
-    "sleeping unit test": {},
+    "sleeping unit test": {
+        "tests/runner/test_main_sh.py": "2026-11-22: waits for what a real shell does, looking often",
+        "tests/router/haproxy/*": "2026-11-22: a real HAProxy, whose time limits are what is tested",
+        "tests/bootstrap/test_cluster_router.py": "2026-11-22: a real HAProxy, waited for by looking often",
+    },
     "purity": {},
 }
