@@ -76,11 +76,12 @@ def test_the_quickstart_attaches_a_cluster(component, bare: Cluster, tmp_path: P
         bare.kubectl("delete", "namespace", "ferry-system", "team-a", "--wait=false", "--ignore-not-found")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:] + _log(tmp_path)
     assert re.search(r"^Online$", done.stdout, re.M)
+    assert re.search(r"^onprem: (ok|warning)$", done.stdout, re.M)
     assert re.search(r"^hello from hello-", done.stdout, re.M)
     assert int((tmp_path / "play/hello/named-outputs/answer/cores").read_text()) > 0
     printed = re.search(r'"helm": "(.*?)"', (tmp_path / "site.json").read_text())
     assert printed is not None
-    without = re.sub(r"join_onprem_\w+", TOKEN, printed[1]).replace(bare.hub, "ferry.example")
+    without = re.sub(r"join_onprem_[\w-]+", TOKEN, printed[1]).replace(bare.hub, "ferry.example")
     assert helm_line("\n".join(blocks())).startswith(re.sub(r":\d+ ", f":{PORT} ", without))
     assert not bare.kubectl("get", "all", "-A", "-l", "app.kubernetes.io/part-of=ferry", "-o", "name")
 
