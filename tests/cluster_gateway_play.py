@@ -25,10 +25,12 @@ POD_NAME = "authentication.kubernetes.io/pod-name"
 class PlayClusterGateway:
     """`pod(name)` and `agent` are clients with the tokens of a service account."""
 
-    def __init__(self, folder: Path, server: PlayServer, **settings: Any) -> None:
+    def __init__(self, folder: Path, server: PlayServer, channel: str = "", **settings: Any) -> None:
         self.server, self.kube, self.folder = server, PlayKube({"team", SYSTEM}), folder
         site = SiteSettings(server_url=server.url, min_free_disk_bytes=0, **settings)
-        knobs = ClusterSettings(state_dir=folder / "state", gateway_host="127.0.0.1", gateway_port=0)
+        knobs = ClusterSettings(
+            state_dir=folder / "state", gateway_host="127.0.0.1", gateway_port=0, conda_channel=channel
+        )
         self.gateway = ClusterGateway(site, knobs, self.kube, SystemDice())
         self.gateway.start()
         put_data(self.kube, CONFIG_MAPS, SYSTEM, SITE, {"enrolled.json": server.enrolled().model_dump_json()})

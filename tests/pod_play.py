@@ -39,6 +39,8 @@ class PlayPod:
             "timeout_slack_s": 0, "stage_patience_s": 5, "upload_patience_s": 20, "flush_s": 0.05, "grace_s": 1,
             "max_log_bytes": 1 << 20, **plan,
         }  # fmt: skip
+        self.programs = ""
+        """Folder before the image's own in PATH, with a colon."""
         self._running: list[subprocess.Popen[bytes]] = []
 
     def stage(self) -> int:
@@ -50,11 +52,12 @@ class PlayPod:
         return collect
 
     def start_main(self) -> subprocess.Popen[bytes]:
-        env = {"PATH": os.environ["PATH"], "FERRY_JOB": str(self.folder), "HOME": os.environ["HOME"]}
+        path = f"{self.programs}{Path(sys.executable).resolve().parent}:/usr/bin:/bin"
+        env = {"PATH": path, "FERRY_JOB": str(self.folder), "HOME": os.environ["HOME"]}
         return self._start(["sh", str(MAIN)], env, "main")
 
     def run(self) -> int:
-        assert self.stage() == 0, self.said("stage")
+        assert self.stage() == 0, (self.said("stage"), self.state)
         collect = self.start_collect()
         code = self.start_main().wait(60)
         collect.terminate()
@@ -98,7 +101,8 @@ class PlayPod:
     def _runner(self, verb: str) -> subprocess.Popen[bytes]:
         (self.top / "job.json").write_text(json.dumps(self.plan))
         argv = [sys.executable, "-m", "ferryml.runner", verb, "--plan", str(self.top / "job.json")]
-        env = {**os.environ, "PYTHONPATH": str(SOURCES), "JOB_COMPLETION_INDEX": str(self.index)}
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # where uv is
+        env = {**os.environ, "PATH": path, "PYTHONPATH": str(SOURCES), "JOB_COMPLETION_INDEX": str(self.index)}
         return self._start([*argv, "--folder", str(self.folder)], env, verb)
 
     def _start(self, argv: list[str], env: dict[str, str], name: str) -> subprocess.Popen[bytes]:

@@ -51,10 +51,8 @@ def test_defaults_give_way_to_the_image(tmp_path, image, kept):
 @pytest.mark.parametrize("value", ["'; rm -rf /; '", "$(id)`id`", "a\\nb\\\\", "tab\tand\nline", "ü€", ""])
 def test_no_value_is_taken_for_code(tmp_path, value):
     script = tmp_path / "env.sh"
-    script.write_text(env_text({**PLAN, "env": {"A": value, "b-c": value}}, 0))
-    script.write_text(
-        script.read_text() + "ferry_exec python3 -c 'import json, os; print(json.dumps(dict(os.environ)))'\n"
-    )
+    show = "ferry_exec python3 -c 'import json, os; print(json.dumps(dict(os.environ)))'\n"
+    script.write_text(env_text({**PLAN, "env": {"A": value, "b-c": value}}, 0) + show)
     done = subprocess.run(["sh", script], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
     found = json.loads(done.stdout)
     assert (found["A"], found["b-c"]) == (value, value)

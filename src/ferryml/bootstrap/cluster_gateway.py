@@ -105,7 +105,7 @@ class ClusterGateway:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="ferry-gateway", daemon=True)
         self._parts: GatewayParts | None = None
-        self._wire: Wire | None = None
+        self._closing: list[Callable[[], None]] = []
         self._pulse = Pulse(int(dice.now().timestamp() * 1000))
         self._enrolled = ""
         self.port = 0
@@ -144,10 +144,8 @@ class ClusterGateway:
         self._server.force_exit = True
         if self._thread.is_alive():
             self._thread.join(5)
-        if self._parts is not None:
-            self._parts.close()
-        if self._wire is not None:
-            self._wire.close()
+        for close in self._closing:
+            close()
 
     def _site(self) -> str:
         body = self._kube.get(CONFIG_MAPS, self._knobs.system_namespace, SITE) or {}
@@ -160,8 +158,9 @@ class ClusterGateway:
         )
         subject = f"{enrolled.site}/gateway"
         signer = KeySigner(self.identity.key, subject, enrolled.server_id, Clock(dice.now), lambda: dice.id(16))
-        self._wire = Wire(open_client(route), route, signer)
-        parts = self._parts = GatewayParts(settings, enrolled, self._wire, dice)
+        wire = Wire(open_client(route), route, signer)
+        parts = self._parts = GatewayParts(settings, enrolled, wire, dice)
+        self._closing += [parts.close, wire.close]
         parts.journal.news = self._pulse.tell
         admin = f"system:serviceaccount:{self._knobs.system_namespace}:{ADMIN}"
         pods = parts.door.pods = Pods(parts.db, KubeReviewer(self._kube), admin)
@@ -171,6 +170,7 @@ class ClusterGateway:
         secret = hashlib.sha256(b"ferry pods\0" + self.identity.key.private_bytes_raw()).digest()
         upstream = Upstream(route, (settings.ca_bundle, self._knobs.package_ca))
         sources = Sources(parts.db, parts.store, upstream)
+        self._closing += [sources.close, upstream.close]
         more = [
             *AdminRoutes(parts.door, pods, states, self._pulse, environments, sources).table(),
             *PodRoutes(parts.door, states, environments, sources, secret).table(),

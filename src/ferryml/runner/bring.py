@@ -86,6 +86,7 @@ class Bringing:
             self._state.save(message="starting the program")
             self._reporter.finish(SHORT_REPORT_S)
             return 0
+        print(f"{code}: {message}", flush=True)
         self._pod.last_words(code, message)
         self._state.save(phase="done", message=message, code="" if code == "Stopped" else code)
         self._reporter.finish(LAST_REPORT_S)
@@ -93,6 +94,7 @@ class Bringing:
 
     def _say(self, message: str) -> None:
         if message != self._state.message:
+            print(message, flush=True)
             self._state.save(message=message)
 
     def _environment(self, door: Door) -> None:

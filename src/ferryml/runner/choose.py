@@ -6,6 +6,7 @@ path and what is to be said about it, a line each; else exits with 3 and prints 
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -22,10 +23,15 @@ ASK = "import sys, venv; print('%d.%d.%d' % sys.version_info[:3])"
 def main(argv: list[str], lines: Iterable[str]) -> int:
     wanted, policy = argv[1], argv[2]
     here: dict[str, str] = {}
+    known = set()
     for path in (line.strip() for line in lines):
-        version = version_of(path) if path else ""
+        real = os.path.realpath(path)
+        version = version_of(path) if path and real not in known else ""
+        known.add(real)
         if version:
             here.setdefault(version, path)
+            if not wanted:
+                break
     try:
         version, note = choose(wanted, list(here), policy)
     except ValueError as error:

@@ -33,7 +33,7 @@ find_conda() {
 
 candidates() {
     for name in python3 python; do command -v "$name"; done
-    for folder in $(printf '%s' "$PATH:/opt/conda/bin:/usr/local/bin:/usr/bin" | tr ':' ' ') /opt/*/bin /root/.pyenv/versions/*/bin; do
+    for folder in $(printf '%s' "$PATH:/opt/conda/bin:/usr/local/bin:/usr/bin" | tr ':' ' ') /opt/*/bin; do
         for path in "$folder"/python3.[0-9] "$folder"/python3.[0-9][0-9]; do
             [ -x "$path" ] && printf '%s\n' "$path"
         done
