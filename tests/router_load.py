@@ -2,10 +2,19 @@
 
 import asyncio
 import collections
+import time
 
 from router_play import KEY, read_answer, until
 
 HEAD = "POST /api/v1/endpoint/digits/score HTTP/1.1\r\nhost: x\r\n"
+
+
+def eventually(true, limit_s: float = 5) -> None:
+    """Wait until `true()` holds, in a test without a loop."""
+    deadline = time.monotonic() + limit_s
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 class Load:

@@ -1,33 +1,14 @@
 """Endpoints with `auth_mode: aml_token`: what opens them, what does not, and how their keys are replaced."""
 
 import asyncio
-import base64
-import json
 import time
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from ferryml.domain.routes import key_id
 from router_play import KEY, until
-
-UID = "endpoint.ws.digits"
-
-
-class Signer:
-    """Stands in for the server."""
-
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        form = serialization.PublicFormat.SubjectPublicKeyInfo
-        self.public = self._key.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
-
-    def token(self, **changes: object) -> str:
-        claims = {"aud": UID, "exp": int(time.time()) + 60} | changes
-        claims = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode(claims, self._key, "ES256", {"kid": key_id(self.public)})
+from token_play import UID, Signer, forced, part
 
 
 @pytest.fixture
@@ -51,22 +32,8 @@ async def test_a_token_opens(play, signer):
     ids=str,
 )
 async def test_wrong_claims_do_not(play, signer, changes):
-    said = await play.ask(key=signer.token() if not changes else _forced(signer, changes))
+    said = await play.ask(key=signer.token() if not changes else forced(signer, changes))
     assert (said.status, said.code) == (401, "Unauthenticated")
-
-
-def _forced(signer: Signer, changes: dict) -> str:
-    """PyJWT checks some claims when it signs, so these are put together by hand."""
-    head = _part({"alg": "ES256", "kid": key_id(signer.public)})
-    claims = {"aud": UID, "exp": int(time.time()) + 60} | changes
-    body = _part({name: value for name, value in claims.items() if value is not None})
-    algorithm = jwt.get_algorithm_by_name("ES256")
-    signature = algorithm.sign(f"{head}.{body}".encode(), signer._key)
-    return f"{head}.{body}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
-
-
-def _part(value: dict) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 async def test_other_signers_and_algorithms_do_not(play, signer):
@@ -74,23 +41,23 @@ async def test_other_signers_and_algorithms_do_not(play, signer):
     good = signer.token()
     head, body, signature = good.split(".")
     kid = key_id(signer.public)
-    forged = [
+    bad = [
         stranger.token(),
-        jwt.encode({"aud": UID, "exp": int(time.time()) + 60}, stranger._key, "ES256", {"kid": kid}),
-        f"{_part({'alg': 'none', 'kid': kid})}.{body}.",
-        f"{_part({'alg': 'HS256', 'kid': kid})}.{body}.{signature}",
-        f"{_part({'alg': 'ES256', 'kid': '../../etc/passwd'})}.{body}.{signature}",
-        f"{_part({'alg': 'ES256', 'kid': [kid]})}.{body}.{signature}",
-        f"{_part({'alg': 'ES256'})}.{body}.{signature}",
-        f"{head}.{_part({'aud': UID, 'exp': int(time.time()) + 9999})}.{signature}",
+        jwt.encode({"aud": UID, "exp": int(time.time()) + 60}, stranger.key, "ES256", {"kid": kid}),
+        f"{part({'alg': 'none', 'kid': kid})}.{body}.",
+        f"{part({'alg': 'HS256', 'kid': kid})}.{body}.{signature}",
+        f"{part({'alg': 'ES256', 'kid': '../../etc/passwd'})}.{body}.{signature}",
+        f"{part({'alg': 'ES256', 'kid': [kid]})}.{body}.{signature}",
+        f"{part({'alg': 'ES256'})}.{body}.{signature}",
+        f"{head}.{part({'aud': UID, 'exp': int(time.time()) + 9999})}.{signature}",
         f"{head}.{body}",
         f"{head}.{body}.{signature[:-8]}",
         f"{head}..{signature}",
         "..", "...", "x", KEY, good + "x.y", "\x7f" * 50,
     ]  # fmt: skip
-    for token in forged[:12]:
+    for token in bad[:12]:
         assert (await play.ask(key=token)).status == 401, token
-    for token in forged[12:]:
+    for token in bad[12:]:
         assert (await play.ask(key=token)).status in (400, 401), token
     assert (await play.ask(key=good)).status == 200
 
@@ -117,4 +84,3 @@ async def test_a_key_is_replaced_without_a_failed_request(play, signer):
     await asyncio.gather(*asking)
     assert set(codes) == {200}
     assert (await play.ask(key=signer.token())).status == 401
-
