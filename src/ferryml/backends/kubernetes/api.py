@@ -24,6 +24,7 @@ from ferryml.backends.kubernetes.kube import (
     name_of,
     namespace_of,
 )
+from ferryml.backends.kubernetes.recovery import Recovery
 from ferryml.backends.kubernetes.trouble import refusal, unreachable
 from ferryml.domain.errors import Conflict, NotFound
 
@@ -66,11 +67,13 @@ class HttpKube:
             trust_env=False,
             headers={"User-Agent": "ferry-agent"},
         )
+        self._recovery = Recovery()
 
     def fenced(self, fence: Callable[[], None]) -> HttpKube:
         """The same connections, with a fence before each write."""
         other = object.__new__(HttpKube)
         other._fence, other._timeout, other._client = fence, self._timeout, self._client
+        other._recovery = self._recovery
         return other
 
     def close(self) -> None:
@@ -105,7 +108,7 @@ class HttpKube:
             "GET", kind.path(namespace), params=params,
             timeout=httpx.Timeout(self._timeout.read, connect=self._timeout.connect, read=SILENCE_S),
         )  # fmt: skip
-        return HttpWatch(self._client, request)
+        return HttpWatch(self._client, request, self._recovery)
 
     def apply(self, body: Manifest) -> Manifest:
         params = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
@@ -157,7 +160,7 @@ class HttpKube:
         if response.status_code in (400, 404):
             # no such pod any more, or its container has not begun
             return b""
-        _check(response)
+        self._recovery.check(response)
         return response.content
 
     def review_token(self, token: str, audience: str) -> Reviewed | None:
@@ -201,7 +204,7 @@ class HttpKube:
             headers={"Content-Type": content} if body is not None else None,
         )  # fmt: skip
         response = self._send(request)
-        _check(response)
+        self._recovery.check(response)
         answer: Manifest = response.json()
         return answer
 
@@ -209,14 +212,15 @@ class HttpKube:
         try:
             return self._client.send(request)
         except httpx.HTTPError as error:
+            self._recovery.failed()
             raise unreachable(str(request.url.copy_with(path="/", query=None)), error) from error
 
 
 class HttpWatch:
     """See `Watch`."""
 
-    def __init__(self, client: httpx.Client, request: httpx.Request) -> None:
-        self._client, self._request = client, request
+    def __init__(self, client: httpx.Client, request: httpx.Request, recovery: Recovery) -> None:
+        self._client, self._request, self._recovery = client, request, recovery
         self._response: httpx.Response | None = None
         self._closed = threading.Event()
 
@@ -228,7 +232,7 @@ class HttpWatch:
                 response.read()
             if response.status_code == 410:
                 raise Expired
-            _check(response)
+            self._recovery.check(response)
             for line in response.iter_lines():
                 if self._closed.is_set():
                     return
@@ -236,6 +240,7 @@ class HttpWatch:
                     yield _change(json.loads(line))
         except httpx.HTTPError as error:
             if not self._closed.is_set():
+                self._recovery.failed()
                 raise unreachable(str(self._request.url.copy_with(path="/", query=None)), error) from error
         finally:
             if self._response is not None:
@@ -279,16 +284,6 @@ def _change(event: Manifest) -> Change:
     if body.get("code") == 410:
         raise Expired
     raise refusal(int(body.get("code") or 500), body)
-
-
-def _check(response: httpx.Response) -> None:
-    if response.is_success:
-        return
-    try:
-        body = response.json()
-    except ValueError:
-        body = {"message": response.text[:300]}
-    raise refusal(response.status_code, body if isinstance(body, dict) else {})
 
 
 def _chosen(labels: str, fields: str) -> dict[str, str]:
