@@ -56,7 +56,7 @@ class PlayKube:
             found = [
                 copy.deepcopy(body)
                 for (one, where, _), body in sorted(self._bodies.items(), key=lambda item: item[0][1:])
-                if one == kind and namespace in ("", where) and _labelled(body, labels)
+                if one == kind and namespace in ("", where) and _labelled(body, labels) and _fielded(body, fields)
             ]
             return Listing(tuple(found), str(self._now))
 
@@ -316,6 +316,16 @@ def _place(body: Manifest) -> tuple[Kind, Place]:
 def _labelled(body: Manifest, labels: str) -> bool:
     here = meta(body).get("labels") or {}
     return all(here.get(part.partition("=")[0]) == part.partition("=")[2] for part in labels.split(",") if part)
+
+
+def _fielded(body: Manifest, fields: str) -> bool:
+    def value(path: str) -> object:
+        found: Any = body
+        for part in path.split("."):
+            found = found.get(part, {}) if isinstance(found, dict) else {}
+        return found
+
+    return all(value(part.partition("=")[0]) == part.partition("=")[2] for part in fields.split(",") if part)
 
 
 def _owner_uids(body: Manifest) -> set[str]:

@@ -20,6 +20,7 @@ from ferryml.agent.operator import Hooks, Operator
 from ferryml.agent.sync import Sync
 from ferryml.backends.kubernetes.access import find_access
 from ferryml.backends.kubernetes.api import HttpKube
+from ferryml.backends.kubernetes.events import EventLog
 from ferryml.backends.kubernetes.explaining import KubeExplainer
 from ferryml.backends.kubernetes.gangs import Gangs
 from ferryml.backends.kubernetes.gateway_door import HttpGatewayDoor
@@ -76,9 +77,10 @@ class ClusterSite:
         environments = Preparations(kube, self._watched, self._door, cluster, patience, dice.now, self.wake)
         gangs = Gangs(kube, self._watched, cluster, dice.now)
         self._explainer = KubeExplainer(kube, self._watched, self._order, dice.now, self.wake, knobs.autoscaled)
+        self._events = EventLog(kube, self._door)
         jobs = KubeJobs(
             kube, self._watched, self._door, environments, cluster, self._ledger.held, patience, gangs, dice.now,
-            settings.keep_finished_s, explainer=self._explainer, news=self._news,
+            settings.keep_finished_s, explainer=self._explainer, news=self._news, events=self._events,
         )  # fmt: skip
         doctor = make_doctor(
             settings, kube, cluster, wants_of(knobs), lambda: types_in(self._watched)[0],
@@ -102,6 +104,7 @@ class ClusterSite:
         self._watched.start(SYNC_LIMIT_S)
         self._door.start()
         self._explainer.start()
+        self._events.start()
         self.loops.start()
         self._inventory.start()
 
@@ -109,6 +112,7 @@ class ClusterSite:
         """Work goes on without us."""
         self._inventory.stop()
         self._explainer.stop()
+        self._events.stop()
         self.loops.stop()
         self._watched.stop()
         self._door.close()

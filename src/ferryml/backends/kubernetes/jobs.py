@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from ferryml.backends.kubernetes.events import EventLog
 from ferryml.backends.kubernetes.gangs import Gangs
 from ferryml.backends.kubernetes.gateway_door import ClusterDoor
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, NETWORK_POLICIES, SERVICES, VOLUME_CLAIMS, Kind
@@ -81,11 +82,14 @@ class KubeJobs:
     keep_finished_s: float = 3600
     explainer: Explainer = field(default_factory=NoExplainer)
     news: News = field(default_factory=News)
+    events: EventLog | None = None
     _doomed: set[Key] = field(default_factory=set)
     """Attempts that came to their end while pods of them are still there."""
     _verdicts: dict[Key, JobSeen] = field(default_factory=dict)
     """What became of them, although their pods will say that they were asked to end."""
     _closed: set[Key] = field(default_factory=set)
+    _told: set[Key] = field(default_factory=set)
+    """Attempts whose events were kept."""
     _guarded: dict[str, datetime] = field(default_factory=dict)
     """When the policies of a namespace were applied."""
     _claimed: dict[str, tuple[datetime, tuple[Manifest, ...]]] = field(default_factory=dict)
@@ -144,6 +148,7 @@ class KubeJobs:
         if (uid, attempt) not in self._closed and nothing_more_comes(view, judged, self.now()):
             self.door.close_attempt(uid, attempt, judged.exit_code or 0)
             self._closed.add((uid, attempt))
+        self._keep_events(uid, attempt, view, judged)
         found = self.explainer.findings(uid, attempt, view, judged)
         return judged.model_copy(update={"findings": found}) if found else judged
 
@@ -156,9 +161,10 @@ class KubeJobs:
     def clean(self, uid: str) -> None:
         for body in self.watched.jobs.select(uid_hash(uid)):
             self._release(body)
-        for key in [key for key in {*self._verdicts, *self._closed} if key[0] == uid]:
+        for key in [key for key in {*self._verdicts, *self._closed, *self._told} if key[0] == uid]:
             self._verdicts.pop(key, None)
             self._closed.discard(key)
+            self._told.discard(key)
         self.patience.forget(uid)
         self.explainer.forget(uid)
 
@@ -169,6 +175,13 @@ class KubeJobs:
             if labels_of(body).get(marks.KIND) == "job" and not _is_released(body)
         }
         return sorted(key for key in found if key[0] and key[1])
+
+    def _keep_events(self, uid: str, attempt: int, view: View, seen: JobSeen) -> None:
+        bad = seen.state == "lost" or (seen.state == "exited" and (seen.code or seen.exit_code != 0))
+        if self.events is None or not bad or (uid, attempt) in self._told:
+            return
+        self._told.add((uid, attempt))
+        self.events.keep(uid, attempt, [*view.pods, *([view.job] if view.job is not None else [])])
 
     def _view(self, uid: str, attempt: int) -> View:
         job = self._job(uid, attempt)
