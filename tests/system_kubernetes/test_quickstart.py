@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,17 +69,20 @@ def test_the_quickstart_attaches_a_cluster(component, bare: Cluster, tmp_path: P
         "XDG_CONFIG_HOME": str(tmp_path / "config"), "no_proxy": "*",
     }  # fmt: skip
     lines = ["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT", script(bare.hub, free_port())]
+    shell = subprocess.Popen(
+        ["bash", "-c", "\n".join(lines)], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
     try:
-        done = subprocess.run(
-            ["bash", "-c", "\n".join(lines)], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=LIMIT_S,
-            check=False,
-        )  # fmt: skip
+        said, complained = shell.communicate(timeout=LIMIT_S)
     finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)
         bare.kubectl("delete", "namespace", "ferry-system", "team-a", "--wait=false", "--ignore-not-found")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:] + _log(tmp_path)
-    assert re.search(r"^Online$", done.stdout, re.M)
-    assert re.search(r"^onprem: (ok|warning)$", done.stdout, re.M)
-    assert re.search(r"^hello from hello-", done.stdout, re.M)
+    assert shell.returncode == 0, said[-3000:] + complained[-3000:] + _log(tmp_path)
+    assert re.search(r"^Online$", said, re.M)
+    assert re.search(r"^onprem: (ok|warning)$", said, re.M)
+    assert re.search(r"^hello from hello-", said, re.M)
     assert int((tmp_path / "play/hello/named-outputs/answer/cores").read_text()) > 0
     printed = re.search(r'"helm": "(.*?)"', (tmp_path / "site.json").read_text())
     assert printed is not None
