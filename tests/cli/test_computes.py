@@ -33,6 +33,9 @@ def test_a_cluster_is_attached_as_az_does_and_says_what_is_wrong(desk, ferry):
     made = ferry("compute", "attach", "-n", "kc", "--namespace", "ml", *options)
     assert json.loads(made.out)["provisioning_state"] == "Succeeded"
     assert "warning: DnsFailed" in made.err
+    listed = ferry("compute", "list", "--type", "Kubernetes", "--query", "[].name", "-o", "tsv")
+    assert listed.out == "kc\n"
+    assert "Succeeded" in ferry("compute", "show", "-n", "kc", "-o", "table").out
     assert ferry("compute", "detach", "-n", "kc", "--running", "keep", "-y").out == ""
 
 

@@ -54,7 +54,24 @@ def attach(
 
 
 named.add_create(app, "compute", "computes", "load_compute")
-named.add_show(app, "compute", "computes", COLUMNS)
+
+
+@kit.verb(app, "show", COLUMNS)
+def show(shared: Shared, name: kit.Name) -> Any:
+    """Show one compute: its state, what keeps it from working, its instance types and capacity."""
+    return shared.client.computes.get(name)
+
+
+@kit.verb(app, "list", COLUMNS)
+def list_(
+    shared: Shared, max_results: kit.MaxResults = None,
+    type: Annotated[str | None, typer.Option("--type", "-t", help="Only those of this type.")] = None,
+) -> Any:  # fmt: skip
+    """List every compute."""
+    found = [each for each in shared.client.computes.list() if type is None or each["type"].lower() == type.lower()]
+    return found[:max_results]
+
+
 named.add_update(app, "compute", "computes")
 
 
