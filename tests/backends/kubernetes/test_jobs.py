@@ -7,7 +7,7 @@ import pytest
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, ML_JOBS, NETWORK_POLICIES, PODS, SERVICES
 from ferryml.backends.kubernetes.kube import meta, name_of
 from ferryml.compile.kubernetes.names import attempt_name, resource_name
-from ferryml.domain.errors import Forbidden, Refused, Unavailable
+from ferryml.domain.errors import FerryError, Forbidden, NotFound, Refused, Unavailable
 from kube_jobs_play import PLAIN, PlayCluster
 from kube_play import a_node, ended, running
 from site_play import a_job
@@ -74,6 +74,28 @@ def test_what_can_hand_over_nothing_more_is_closed_once(cluster: PlayCluster) ->
     for _ in range(2):
         assert cluster.seen().exit_code == 3
     assert cluster.door.closed == [("job.w.j", 1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "asked"), [(NotFound("NotFound", "never admitted"), 1), (Unavailable("Unavailable", "away"), 2)]
+)
+def test_a_gateway_that_cannot_close_an_attempt_does_not_hide_it(
+    cluster: PlayCluster, monkeypatch: pytest.MonkeyPatch, answer: FerryError, asked: int
+) -> None:
+    calls: list[str] = []
+
+    def refuse(uid: str, attempt: int, exit_code: int) -> None:
+        calls.append(uid)
+        raise answer
+
+    monkeypatch.setattr(cluster.door, "close_attempt", refuse)
+    cluster.launch()
+    cluster.pod(cluster.job(), **ended(3))
+    cluster.seen()
+    cluster.clock.passes(30)
+    for _ in range(2):
+        assert cluster.seen().exit_code == 3
+    assert len(calls) == asked
 
 
 def test_clean_leaves_a_finished_job_for_people_to_look_at(cluster: PlayCluster) -> None:

@@ -146,11 +146,21 @@ class KubeJobs:
             self._verdicts[uid, attempt] = verdict
             self._doomed.add((uid, attempt))
         if (uid, attempt) not in self._closed and nothing_more_comes(view, judged, self.now()):
-            self.door.close_attempt(uid, attempt, judged.exit_code or 0)
-            self._closed.add((uid, attempt))
+            self._close(uid, attempt, judged.exit_code or 0)
         self._keep_events(uid, attempt, view, judged)
         found = self.explainer.findings(uid, attempt, view, judged)
         return judged.model_copy(update={"findings": found}) if found else judged
+
+    def _close(self, uid: str, attempt: int, exit_code: int) -> None:
+        """A gateway that is away is told at the next look; one that knows of no such attempt holds nothing of it."""
+        try:
+            self.door.close_attempt(uid, attempt, exit_code)
+        except Unavailable as error:
+            log.warning("%s: attempt %s is closed later: %s", uid, attempt, error.message)
+            return
+        except NotFound:
+            log.info("%s: the gateway knows of no attempt %s", uid, attempt)
+        self._closed.add((uid, attempt))
 
     def kill(self, uid: str, attempt: int, grace_s: float) -> None:
         """Pods get their own grace; the Job stays till they are gone."""
