@@ -45,6 +45,7 @@ def test_it_is_made_once_and_then_known(cluster: PlayCluster) -> None:
     assert (seen.state, seen.lock, seen.notes) == ("ready", "six==1.17.0", ("mapped",))
     assert cluster.kube.get(JOBS, SYSTEM, preparation_name(KEY)) is None
     assert {uid for uid, _ in cluster.door.logs} == {"job.w.a", "job.w.b"}
+    assert set(cluster.door.logs.values()) == {b"resolved six\ninstalled:\nsix==1.17.0\n"}
     assert cluster.jobs.environment(KEY).state == "ready"
 
 

@@ -27,6 +27,7 @@ from ferryml.domain.seen import EnvSeen, JobSeen
 log = logging.getLogger(__name__)
 
 LOG = "system_logs/environment.log"
+MAKING = "making the environment"
 RECHECK_S = 30.0
 """After which the gateway is asked again whether it still holds an archive."""
 
@@ -106,15 +107,16 @@ class Preparations:
         view = View(job=job, pods=pods, states=states, nodes_away=self.watched.nodes_away())
         seen = self.patience.judged(uid, attempt, view, job_seen(view, self.now()))
         if seen.live or seen.state == "absent":
-            return EnvSeen(state="making", progress=f"making the environment: {seen.message}" if seen.message else "")
-        self._tell(key, pods)
+            return EnvSeen(state="making", progress=_progress(seen))
         if seen.state == "exited" and seen.exit_code == 0 and not seen.code:
             found = self._from_gateway(key, fresh=True)
             if found.state == "ready":
+                self._tell(key, pods, found.lock)
                 self._remove(key)
                 return found
             if not seen.outputs_done:
                 return EnvSeen(state="making", progress="storing the environment")
+        self._tell(key, pods)
         return self._end_badly(key, seen)
 
     def _end_badly(self, key: str, seen: JobSeen) -> EnvSeen:
@@ -164,8 +166,8 @@ class Preparations:
         self.kube.delete(CONFIG_MAPS, namespace, name)
         self.watched.jobs.dropped(namespace, name)
 
-    def _tell(self, key: str, pods: list[Manifest]) -> None:
-        """Everyone who waited for it gets its log."""
+    def _tell(self, key: str, pods: list[Manifest], lock: str = "") -> None:
+        """Everyone who waited for it gets its log, and what was installed."""
         uids = self._asked.pop(key, set())
         if not uids:
             return
@@ -175,10 +177,17 @@ class Preparations:
                 for pod in pods
                 for container in ("stage", "main")
             )
+            text += f"installed:\n{lock}\n".encode() if lock else b""
             for uid in uids:
                 self.door.append_log(uid, 1, LOG, text)
         except FerryError as error:
             log.warning("the log of environment %s cannot be handed on: %s", key, error.message)
+
+
+def _progress(seen: JobSeen) -> str:
+    """In words; what a preparation brings is not what people wait for."""
+    known = seen.message if seen.message and not seen.message.startswith(MAKING) else ""
+    return f"{MAKING}: {known}" if known and seen.state != "staging" else MAKING
 
 
 def _seen(found: Mapping[str, Any]) -> EnvSeen:
