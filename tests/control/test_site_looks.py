@@ -16,7 +16,9 @@ def test_what_the_site_answers_counts(play):
     a_cluster(play, namespaces=["default"])
     with answering(play, "kube", {"namespaces": ["default", "ml"]}) as asked:
         assert attach(play)["provisioning_state"] == "Succeeded"
-    assert asked[0]["computes"] == [{"workspace": WORKSPACE, "name": "kc", "namespace": "ml", "create_namespace": False}]
+    assert asked[0]["computes"] == [
+        {"workspace": WORKSPACE, "name": "kc", "namespace": "ml", "create_namespace": False}
+    ]
     assert computes.show(play.deps, OWNER, WORKSPACE, "kc")["provisioning_state"] == "Succeeded"
 
 

@@ -38,7 +38,7 @@ EXEMPTIONS: dict[str, dict[str, str]] = {
         "src/ferryml/cli/demo/run.py": "2026-11-22: tests/system/test_demo.py runs the whole of it",
         "src/ferryml/cli/demo/stage.py": "2026-11-22: tests/system/test_demo.py runs the whole of it",
         "src/ferryml/store/migrations/*": "2026-11-22: run by every test that opens a store",
-        "src/ferryml/backends/kubernetes/kube.py": "2026-11-22: tests/contract/test_kube.py runs it on every API server",
+        "src/ferryml/backends/kubernetes/kube.py": "2026-11-22: tests/contract/test_kube.py runs it on each API server",
         "src/ferryml/bootstrap/cluster.py": "2026-11-22: tests/system_kubernetes run it in real clusters",
     },
     "sleeping unit test": {

@@ -39,9 +39,7 @@ def wants_of(knobs: ClusterSettings) -> Wants:
 
 
 def route_of(settings: SiteSettings) -> Route:
-    return Route(
-        settings.server_url, settings.proxy, settings.no_proxy, settings.ca_bundle, settings.connect_timeout_s
-    )
+    return Route(settings.server_url, settings.proxy, settings.no_proxy, settings.ca_bundle, settings.connect_timeout_s)
 
 
 def make_doctor(

@@ -122,12 +122,12 @@ def _check_switches(ask: Ask, place: Place) -> None:
     if ask.work == "job" and place.inventory.get("training") is False:
         raise Refused(
             "TrainingDisabled", f"site {place.site} of compute {place.compute} does not run jobs",
-            "Choose another compute, or IT sets training.enabled of the site's chart.", {"site": place.site},
+            "Choose another compute, or IT sets cluster.training of the site's chart.", {"site": place.site},
         )  # fmt: skip
     if ask.work == "endpoint" and place.inventory.get("inference") is False:
         raise Refused(
             "InferenceDisabled", f"site {place.site} of compute {place.compute} does not serve endpoints",
-            "Choose another compute, or IT sets inference.enabled of the site's chart.", {"site": place.site},
+            "Choose another compute, or IT sets cluster.inference of the site's chart.", {"site": place.site},
         )  # fmt: skip
 
 
