@@ -41,7 +41,7 @@ def killed(facts: Facts, said: Sequence[Clue]) -> Iterator[Lead]:
     found = lead(
         "program.killed",
         "UserCodeFailed",
-        "the program was killed (SIGKILL) by something other than the pod's memory limit",
+        "the program was killed (SIGKILL), and the kubelet does not say why",
         "exit code 137 without OOMKilled",
         "A child process may have been killed for memory; else see the node's events, or a proxy without 127.0.0.1 in "
         "no_proxy.",
