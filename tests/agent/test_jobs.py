@@ -188,3 +188,18 @@ def test_a_gateway_that_is_away_does_not_keep_a_job_from_being_stopped() -> None
     desk.gateway.renew = away  # type: ignore[method-assign]
     desk.turn(wish=a_wish(a_job(cancel=True), generation=2))
     assert desk.machine.killed == [("job.w.j", 1)]
+
+
+def test_one_attempt_that_cannot_be_looked_at_stops_nobody() -> None:
+    desk = Desk()
+    desk.turn(), desk.turn()
+    observe = desk.machine.observe
+
+    def broken(uid: str, attempt: int) -> JobSeen:
+        if uid == "job.w.other":
+            raise Unavailable("Unavailable", "its gateway is away")
+        return observe(uid, attempt)
+
+    desk.machine.attempts["job.w.other", 1] = JobSeen(state="running")
+    desk.machine.observe = broken  # type: ignore[method-assign]
+    assert desk.turn() == "Running"

@@ -26,7 +26,7 @@ from ferryml.domain.lifecycle import (
 )
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import JobOrder, Json
-from ferryml.domain.seen import Launch, StoredStatus
+from ferryml.domain.seen import JobSeen, Launch, StoredStatus
 from ferryml.domain.statuses import GoneStatus, JobStatus
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class JobOperator:
         self._no_room = no_room
         self._alive: set[str] = set()
         self._dead: set[tuple[str, int]] = set()
+        self._here: dict[str, list[int]] = {}
         self._granted: dict[str, int] = {}
         self._news: Collection[str] | None = None
         self._looked: dict[str, tuple[datetime, int]] = {}
@@ -71,12 +72,23 @@ class JobOperator:
         """Counts what lives here from what is here, so that a restart finds the same room as before it."""
         self._news = self._backend.tend()
         here = set(self._backend.list())
+        self._here = {}
+        for uid, attempt in here:
+            self._here.setdefault(uid, []).append(attempt)
         self._dead &= here
         known = {key for key in here - self._dead if key[0] in self._alive and not self._is_news(key[0])}
-        states = {key: self._backend.observe(*key) for key in here - self._dead - known}
-        alive = {key for key, job in states.items() if job.live}
-        self._dead |= {key for key, job in states.items() if job.state in ("exited", "lost")}
+        states = {key: self._looked_at(*key) for key in here - self._dead - known}
+        alive = {key for key, job in states.items() if job is None or job.live}
+        self._dead |= {key for key, job in states.items() if job is not None and job.state in ("exited", "lost")}
         self._alive = {uid for uid, _ in (*alive, *known)}
+
+    def _looked_at(self, uid: str, attempt: int) -> JobSeen | None:
+        """None when it cannot be told: one that is in trouble must not stop the others."""
+        try:
+            return self._backend.observe(uid, attempt)
+        except FerryError as error:
+            log.warning("%s: attempt %s cannot be looked at: %s: %s", uid, attempt, error.code, error.message)
+            return None
 
     def active(self, wish: Wish, stored: StoredStatus | None) -> bool:
         """Whether it is worth looking at this job again soon."""
@@ -197,7 +209,7 @@ class JobOperator:
 
     def _retire(self, wish: Wish, stored: StoredStatus | None, track: JobTrack) -> JobTurn | None:
         """A tombstone: end what lives, remove what is left, and say so only when nothing is."""
-        mine = [attempt for uid, attempt in self._backend.list() if uid == wish.uid]
+        mine = self._here.get(wish.uid, [])
         live = [attempt for attempt in mine if self._backend.observe(wish.uid, attempt).live]
         for attempt in live:
             self._backend.kill(wish.uid, attempt, self._rules.cancel_grace_s)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from ferryml.backends.kubernetes.events import EventLog
@@ -104,10 +105,17 @@ class KubeJobs:
         """What must be done without anyone asking: ends what is lost in part, starts gangs."""
         news = self.news.take()
         for uid, attempt in sorted(self._doomed):
-            self.kill(uid, attempt, 0)
+            self._tried(partial(self.kill, uid, attempt, 0))
         self._doomed.clear()
-        self.gangs.tend()
+        self._tried(self.gangs.tend)
         return news
+
+    def _tried(self, step: Callable[[], None]) -> None:
+        """What fails here is tried again in the next turn, and stops nobody."""
+        try:
+            step()
+        except FerryError as error:
+            log.warning("left for the next turn: %s: %s", error.code, error.message)
 
     def launch(self, launch: Launch) -> None:
         """Raises Refused when the order cannot be carried out here, Unavailable when it can later."""
