@@ -85,3 +85,16 @@ def test_an_environment_that_was_evicted_is_made_anew(cluster: PlayCluster) -> N
     del cluster.door.environments[KEY]
     cluster.clock.passes(31)
     assert cluster.jobs.environment(KEY).state == "absent"
+
+
+def test_a_machine_that_was_lost_is_not_the_environments_fault(cluster: PlayCluster) -> None:
+    for _ in range(3):
+        cluster.clock.passes(1)
+        cluster.jobs.prepare(SIX, "job.w.a", "grant")
+        cluster.pod(preparation(cluster)[0], phase="Failed", reason="Evicted", message="low on disk")
+        assert cluster.jobs.environment(KEY).state == "absent"
+    cluster.clock.passes(1)
+    cluster.jobs.prepare(SIX, "job.w.a", "grant")
+    cluster.pod(preparation(cluster)[0], phase="Failed", reason="Evicted", message="low on disk")
+    seen = cluster.jobs.environment(KEY)
+    assert (seen.state, seen.message) == ("failed", "Evicted: low on disk")

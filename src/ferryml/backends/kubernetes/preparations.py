@@ -27,6 +27,8 @@ from ferryml.domain.seen import EnvSeen, JobSeen
 log = logging.getLogger(__name__)
 
 LOG = "system_logs/environment.log"
+MOST_LOSSES = 3
+"""Times that a preparation is made anew because its machine was lost."""
 MAKING = "making the environment"
 RECHECK_S = 30.0
 """After which the gateway is asked again whether it still holds an archive."""
@@ -52,6 +54,7 @@ class Preparations:
     _ready: dict[str, tuple[EnvSeen, Archive, datetime]] = field(default_factory=dict)
     _absent: dict[str, datetime] = field(default_factory=dict)
     _failed: dict[str, EnvSeen] = field(default_factory=dict)
+    _losses: dict[str, int] = field(default_factory=dict)
     _asked: dict[str, set[str]] = field(default_factory=dict)
     """key -> uids that wait for it: each gets the log."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -117,6 +120,11 @@ class Preparations:
             if not seen.outputs_done:
                 return EnvSeen(state="making", progress="storing the environment")
         self._tell(key, pods)
+        if seen.state == "lost" and self._losses.get(key, 0) < MOST_LOSSES:
+            # not the environment's fault: absent, so that it is asked for again
+            self._losses[key] = self._losses.get(key, 0) + 1
+            self._remove(key)
+            return EnvSeen()
         return self._end_badly(key, seen)
 
     def _end_badly(self, key: str, seen: JobSeen) -> EnvSeen:
@@ -138,6 +146,7 @@ class Preparations:
             return EnvSeen()
         seen = _seen(found)
         self._absent.pop(key, None)
+        self._losses.pop(key, None)
         self._ready[key] = (seen, Archive(str(found["digest"]), int(found["size"])), self.now())
         return seen
 
