@@ -42,7 +42,13 @@ def stop_api_server(cluster: Cluster) -> None:
 def restart_api_server(cluster: Cluster) -> None:
     """Also after `stop_api_server`; it serves again when this returns."""
     cluster.programs.restart("apiserver")
-    cluster.wait_api()
+
+    def serves() -> bool:
+        if not cluster.programs.alive("apiserver"):  # the port is the killed one's till its last thread has ended
+            cluster.programs.restart("apiserver")
+        return cluster.api.ready()
+
+    wait_for(serves, 120, f"the API server of {cluster.name} is not ready", cluster.tail, every_s=0.2)
 
 
 def fake_resource(cluster: Cluster, node: Node, resource: str = "nvidia.com/gpu", count: int = 1) -> None:
