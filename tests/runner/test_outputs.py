@@ -84,3 +84,16 @@ def test_a_place_is_copied_to_and_never_sent(outputs, door, tmp_path):
     assert outputs.hand_over(an_output(upload=False, place=str(tmp_path / "s/f"), path="o/f"), str(tmp_path)) is None
     assert (target / "f").read_text() == (tmp_path / "s/f").read_text() == "x"
     assert (door.files, door.trees) == ({}, {})
+
+
+def test_an_output_whose_place_is_an_object_store_goes_there(door, outputs, tmp_path):
+    (tmp_path / "o/sub").mkdir(parents=True)
+    (tmp_path / "o/sub/a b").write_text("1")
+    assert outputs.hand_over(an_output(upload=False, source="outputs.o"), str(tmp_path)) is None
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f/one").write_text("2")
+    outputs.hand_over(an_output(upload=False, source="outputs.f", path="f/one", type="uri_file"), str(tmp_path))
+    assert door.files == {
+        "/v1/sources/outputs.o/file?path=sub/a%20b": b"1", "/v1/sources/outputs.f/file?path=": b"2",
+    }  # fmt: skip
+    assert door.trees == {}

@@ -21,16 +21,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ferryml.agent.keys import Clock, KeySigner
 from ferryml.backends.kubernetes.access import find_access
 from ferryml.backends.kubernetes.api import HttpKube
-from ferryml.backends.kubernetes.kinds import CONFIG_MAPS
-from ferryml.backends.kubernetes.kube import Kube
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, SECRETS
+from ferryml.backends.kubernetes.kube import Kube, labels_of
 from ferryml.bootstrap.certificates import Certified
-from ferryml.bootstrap.cluster_member import SITE
+from ferryml.bootstrap.cluster_member import SITE, secret_text
 from ferryml.bootstrap.dice import SystemDice
 from ferryml.bootstrap.gateway import GatewayParts
 from ferryml.bootstrap.gateway_identity import GatewayIdentity
 from ferryml.bootstrap.ports import listen
-from ferryml.domain.errors import Unavailable
+from ferryml.compile.kubernetes.labels import WORKSPACE
+from ferryml.domain.errors import Refused, Unavailable
 from ferryml.domain.link import Enrolled
+from ferryml.domain.orders import DatastorePath
 from ferryml.gateway.admin import AdminRoutes
 from ferryml.gateway.app import build as build_app
 from ferryml.gateway.environments import Environments
@@ -40,7 +42,8 @@ from ferryml.gateway.packages import Packages
 from ferryml.gateway.pod_routes import PodRoutes
 from ferryml.gateway.pods import Identity, Pods
 from ferryml.gateway.pulse import Pulse, States
-from ferryml.gateway.sources import Sources
+from ferryml.gateway.s3 import S3, Bucket
+from ferryml.gateway.sources import Sources, bucket_of
 from ferryml.gateway.upstream import Upstream
 from ferryml.sdk.wire import Route, Wire, open_client
 from ferryml.settings import ClusterSettings, SiteSettings
@@ -169,16 +172,30 @@ class ClusterGateway:
         parts.door.url = self.identity.url
         secret = hashlib.sha256(b"ferry pods\0" + self.identity.key.private_bytes_raw()).digest()
         upstream = Upstream(route, (settings.ca_bundle, self._knobs.package_ca))
-        sources = Sources(parts.db, parts.store, upstream)
+        sources = Sources(parts.db, parts.store, upstream, S3(upstream, dice.now), self._bucket)
         self._closing += [sources.close, upstream.close]
         more = [
             *AdminRoutes(parts.door, pods, states, self._pulse, environments, sources).table(),
-            *PodRoutes(parts.door, states, environments, sources, secret).table(),
+            *PodRoutes(parts.door, states, environments, sources, parts.store, secret).table(),
             *PackageRoutes(parts.door, self._packages(parts, upstream, secret)).table(),
         ]
         parts.forwarder.start()
         self._switch.app = build_app(parts.routes, dice.id, more)
         log.info("the gateway serves site %s", enrolled.site)
+
+    def _bucket(self, place: DatastorePath, workspace: str) -> Bucket:
+        """With credentials from the Secret that the datastore names; one with a workspace's label is for it alone."""
+        name = place.options.get("secret", "")
+        if not name:
+            return bucket_of(place, {})
+        body = self._kube.get(SECRETS, self._knobs.system_namespace, name)
+        owner = labels_of(body or {}).get(WORKSPACE, workspace)
+        if body is None or owner != workspace or name.startswith("ferry-"):
+            raise Refused(
+                "MissingField", f"this site has no Secret {name!r} for datastore {place.datastore!r}",
+                f"IT: make it in namespace {self._knobs.system_namespace} and name it in the chart's gateway.secrets.",
+            )  # fmt: skip
+        return bucket_of(place, {entry: secret_text(body, entry) for entry in body.get("data") or {}})
 
     def _packages(self, parts: GatewayParts, upstream: Upstream, secret: bytes) -> Packages:
         knobs, settings = self._knobs, self._settings

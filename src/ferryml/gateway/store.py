@@ -179,6 +179,12 @@ class Draft:
             self._store.publish(self._path, found)
         return found, self.size
 
+    def finished(self) -> Path:
+        """Where the bytes are, all of them, for as long as the draft lives."""
+        with translated():
+            self._file.flush()
+        return self._path
+
     def close(self) -> None:
         self._file.close()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
 
+from ferryml.domain.error_catalogue import Code
 from ferryml.domain.errors import Forbidden, NotFound, Refused, Unavailable
 from ferryml.sdk.wire import Route
 
@@ -27,10 +28,13 @@ class Upstream:
     Args:
         route: proxy and timeouts; its url is not looked at.
         authorities: PEM files that are trusted beside the public ones.
+        near: hosts that are reached although they are this machine.
     """
 
-    def __init__(self, route: Route, authorities: tuple[Path | None, ...] = ()) -> None:
-        self._route = route
+    def __init__(
+        self, route: Route, authorities: tuple[Path | None, ...] = (), near: frozenset[str] = frozenset()
+    ) -> None:
+        self._route, self._near = route, near
         context = _context(authorities)
         timeout = httpx.Timeout(TIMEOUT_S, connect=route.connect_timeout_s)
         self._direct = httpx.Client(verify=context, timeout=timeout, trust_env=False)
@@ -73,6 +77,22 @@ class Upstream:
             asked = following
         raise Unavailable("Unavailable", f"{_host(url)} leads on and on")
 
+    def call(
+        self, method: str, url: str, headers: Mapping[str, str], content: Iterator[bytes] | None = None
+    ) -> httpx.Response:
+        """Any request to a service that a datastore names, which may be one of the cluster; nothing is followed.
+
+        The answer's body is still to be read, and the caller closes it. Raises Forbidden, Unavailable.
+        """
+        host = urlsplit(url).hostname or ""
+        if urlsplit(url).scheme not in ("http", "https") or not host:
+            raise Forbidden("Forbidden", f"{url[:100]!r} is no web address")
+        proxied = Route(url, self._route.proxy, self._route.no_proxy).proxied
+        if host not in self._near:
+            _check_addresses(host, resolve=not proxied)
+        client = self._proxied if proxied else self._direct
+        return self._stream(client, client.build_request(method, url, headers=dict(headers), content=content))
+
     def _send(
         self, url: str, auth: tuple[str, str] | None, own: bool, headers: dict[str, str] | None
     ) -> httpx.Response:
@@ -80,21 +100,25 @@ class Upstream:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Forbidden("Forbidden", f"{url[:100]!r} is no web address")
         proxied = Route(url, self._route.proxy, self._route.no_proxy).proxied
-        if not own:
+        if not own and parts.hostname not in self._near:
             _check_outside(parts.hostname, resolve=not proxied)
         client = self._proxied if proxied else self._direct
         plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         request = client.build_request("GET", plain, headers={"Accept-Encoding": "identity", **(headers or {})})
+        return self._stream(client, request, auth)
+
+    def _stream(
+        self, client: httpx.Client, request: httpx.Request, auth: tuple[str, str] | None = None
+    ) -> httpx.Response:
+        host = request.url.host
         try:
-            return client.send(request, stream=True, auth=auth if auth and any(auth) else None)
+            return client.send(request, stream=True, auth=auth)
         except httpx.ProxyError as error:
-            raise Unavailable(
-                "ProxyFailed", f"the proxy did not let us through to {parts.hostname}: {error}"
-            ) from error
+            raise Unavailable("ProxyFailed", f"the proxy did not let us through to {host}: {error}") from error
         except httpx.HTTPError as error:
             why = str(error) or type(error).__name__
-            code = "TlsFailed" if "CERTIFICATE" in why else "Unavailable"
-            raise Unavailable(code, f"{parts.hostname} does not answer: {why}") from error  # type: ignore[arg-type]
+            code: Code = "TlsFailed" if "CERTIFICATE" in why else "Unavailable"
+            raise Unavailable(code, f"{host} does not answer: {why}") from error
 
 
 def pieces(answer: httpx.Response) -> Iterator[bytes]:
@@ -122,6 +146,10 @@ def _check_outside(host: str, resolve: bool) -> None:
     plain = host.lower().rstrip(".")
     if plain.endswith((".svc", ".cluster.local")) or ("." not in plain and ":" not in plain):
         raise Forbidden("Forbidden", f"{host} is a name inside of the cluster")
+    _check_addresses(host, resolve)
+
+
+def _check_addresses(host: str, resolve: bool) -> None:
     found = [host.strip("[]")]
     if resolve:
         try:
@@ -134,7 +162,7 @@ def _check_outside(host: str, resolve: bool) -> None:
         except ValueError:
             continue
         if address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast:
-            raise Forbidden("Forbidden", f"{host} is {address}, where no package comes from")
+            raise Forbidden("Forbidden", f"{host} is {address}, where nothing is fetched from")
 
 
 def _context(authorities: tuple[Path | None, ...]) -> ssl.SSLContext:

@@ -93,7 +93,7 @@ class Door:
     def download(self, path: str, target: str, digest: str) -> int:
         """Fetches a file into `target`; a broken transfer goes on where it stopped.
 
-        `digest` is what it is checked against; empty: what the answer itself promises.
+        `digest` is what it is checked against; empty: what the answer itself promises, if anything.
 
         Returns its size in bytes.
         """
@@ -102,7 +102,7 @@ class Door:
             taken = _Taken(file)
             self._repeat(lambda: self._fetch(path, taken))
             digest = digest or taken.promised
-            if taken.digest() != digest:
+            if digest and taken.digest() != digest:
                 raise Rejected(200, "DigestMismatch", f"{digest} arrived as {taken.digest()}")
         os.replace(partial, target)
         return taken.size
@@ -150,7 +150,8 @@ class Door:
         return data
 
     def _fetch(self, path: str, taken: _Taken) -> bytes:
-        answer = self._ask("GET", path, {"Range": f"bytes={taken.size}-"} if taken.size else {}, b"", 0)
+        further = {"Range": f"bytes={taken.size}-", **({"If-Match": taken.tag} if taken.tag else {})}
+        answer = self._ask("GET", path, further if taken.size else {}, b"", 0)
         whole = answer.status == 416 and taken.size
         if answer.status not in (200, 206):
             data = answer.read_all(ANSWER_LIMIT)
@@ -160,7 +161,8 @@ class Door:
             return b""
         if answer.status == 200 and taken.size:
             taken.restart()
-        taken.promised = "sha256:" + answer.headers.get("x-ferry-digest", "")
+        promised = answer.headers.get("x-ferry-digest", "")
+        taken.promised, taken.tag = f"sha256:{promised}" if promised else "", answer.headers.get("etag", "")
         while True:
             if self.stop.is_set():
                 raise Stopped()
@@ -187,7 +189,7 @@ class _Taken:
         self._file = file
         self._hash = hashlib.sha256()
         self.size = 0
-        self.promised = ""
+        self.promised = self.tag = ""
 
     def write(self, block: bytes) -> None:
         self._file.write(block)

@@ -41,7 +41,9 @@ def stage(plan: dict[str, Any], folder: str, door: Door, say: Callable[[str], No
     for item in plan["fetch"]:
         say(f"fetching {item['what']}")
         target = os.path.join(folder, item["to"])
-        if item.get("source"):
+        if item["kind"] == "place":
+            _from_place(door, item, target, say)
+        elif item.get("source"):
             _from_outside(door, item, target)
         elif item["kind"] == "uri":
             _web(item, target, door)
@@ -121,6 +123,25 @@ def _from_outside(door: Door, item: dict[str, Any], target: str) -> None:
     _mode(target, False, item["read_only"])
 
 
+def _from_place(door: Door, item: dict[str, Any], target: str, say: Callable[[str], None]) -> None:
+    """A place on an object store, whose credentials the gateway alone has."""
+    base = "/v1/sources/" + quoted(item["source"])
+    entries = door.get_json(base + "/entries")["entries"]
+    single = [entry["path"] for entry in entries] == [""]
+    if item.get("single") and not single:
+        raise Rejected(
+            409, "BadValue", f"{item['what']} is of type uri_file and its place holds {len(entries)} objects"
+        )
+    for number, entry in enumerate(entries):
+        if number and number % 100 == 0:
+            say(f"fetching {item['what']}: {number} of {len(entries)} files")
+        name = entry["path"] or ("" if item.get("single") else os.path.basename(target))
+        path = os.path.join(target, check_path(name)) if name else target
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        door.download(f"{base}/file?path={quoted(entry['path'])}", path, "")
+        _mode(path, False, item["read_only"])
+
+
 def _blob(door: Door, digest: str, path: str, executable: bool, read_only: bool) -> None:
     door.download("/v1/blobs/" + _digest(digest), path, digest)
     _mode(path, executable, read_only)
@@ -159,7 +180,7 @@ def _copy(source: str, target: str, within: str | None = None) -> None:
         ]
 
     if os.path.isdir(source):
-        shutil.copytree(source, target, ignore=unwanted, ignore_dangling_symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(source, target, ignore=unwanted, dirs_exist_ok=True)
     elif os.path.exists(source):
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copy2(source, target)
