@@ -10,8 +10,8 @@ import time
 import traceback
 
 TOPICS = (
-    "cli_start", "first_job", "start_latency", "dispatch", "many_runs", "mlflow_ingest", "artifacts", "router", "idle",
-    "kubernetes",
+    "cli_start", "first_job", "start_latency", "dispatch", "many_runs", "mlflow_ingest", "artifacts", "router",
+    "haproxy", "idle", "kubernetes",
 )  # fmt: skip
 
 

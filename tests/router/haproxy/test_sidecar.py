@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from ferryml.domain.errors import Defect
 from router_load import HEAD, Load
 from router_play import KEY, OTHER, digest, read_answer, until
 
@@ -180,3 +181,36 @@ async def test_a_table_that_cannot_be_is_refused_and_the_old_one_serves(on):
             play.router.apply(route.model_copy(update=changes))
     assert (await play.ask()).status == 200
     assert play.router.sidecar.acknowledged == play.router._generation - 4
+
+
+class Sulking:
+    """HAProxy's program that refuses a file once."""
+
+    def __init__(self, program) -> None:
+        self._program, self.refuses = program, True
+
+    def check(self, config: str) -> None:
+        if self.refuses:
+            self.refuses = False
+            raise Defect("Internal", "no")
+        self._program.check(config)
+
+
+async def test_after_a_change_that_failed_everything_is_made_sure(on):
+    play = await on()
+    await play.serve()
+    sidecar, base = play.router.sidecar, play.router.base
+    sidecar._program, reloads = Sulking(sidecar._program), sidecar.reloads
+    before = (base / "files" / "haproxy.cfg").read_text()
+    route = sidecar.endpoint(UID)
+    await play.model(B, 2)
+    with pytest.raises(Defect):
+        play.apply()
+    assert (base / "files" / "haproxy.cfg").read_text() == before, "a file that HAProxy refuses is never in place"
+    assert (await play.ask()).status == 200
+    play.router.apply(route)
+    assert sidecar.reloads == reloads + 1
+    assert "bbbbbbbbbb" not in (base / "files" / "maps" / "revisions").read_text()
+    assert (await play.ask(azureml_model_deployment="dep-b")).status == 404
+    play.apply()
+    assert (await play.ask(azureml_model_deployment="dep-b")).json == 2

@@ -17,11 +17,17 @@ from ferryml.router.haproxy.words import error_body
 CONFIG = "haproxy.cfg"
 
 
-def files_of(shape: Shape, options: Options) -> dict[str, str]:
-    """Path below the folder -> text."""
-    made = {f"maps/{name}": map_text(entries) for name, entries in shape.maps.items()}
+def files_of(shape: Shape, options: Options, old: Shape | None = None) -> dict[str, str]:
+    """Path below the folder -> text; only what differs from `old`, whose files are there."""
+    made = {
+        f"maps/{name}": map_text(entries)
+        for name, entries in shape.maps.items()
+        if old is None or old.maps[name] != entries
+    }
     made |= {f"tokens/{key}.pem": pem for key, pem in shape.token_keys.items()}
-    return {**made, CONFIG: config_text(shape, options)}
+    if old is None or _configured(old) != _configured(shape):
+        made[CONFIG] = config_text(shape, options)
+    return made
 
 
 def map_text(entries: dict[str, str]) -> str:
@@ -48,6 +54,10 @@ def config_text(shape: Shape, options: Options) -> str:
     for placeholder, value in (("MAPS", f"{options.folder}/maps"), ("TOKENS", f"{options.folder}/tokens")):
         text = text.replace(f"@{placeholder}@", value)
     return text.replace("@INLINE@", str(options.inline_bytes))
+
+
+def _configured(shape: Shape) -> tuple[object, ...]:
+    return shape.backends, shape.token_keys.keys(), shape.choices, shape.peers
 
 
 def _global(options: Options) -> list[str]:

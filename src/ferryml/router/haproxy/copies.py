@@ -42,7 +42,10 @@ def read_copy(line: bytes) -> Copy | None:
     if len(parts) != 9 or parts[8] != b".":
         return Copy(identity, backend, mirrored, "POST", "", [], None, None)
     try:
-        query, headers, body, answer = (_unpacked(part) for part in parts[4:8])
+        answer = _unpacked(parts[7])
+        if not mirrored:  # nobody will send it: only the answer is of interest
+            return Copy(identity, backend, False, "POST", "", [], b"", answer)
+        query, headers, body = (_unpacked(part) for part in parts[4:7])
     except binascii.Error:
         return Copy(identity, backend, mirrored, "POST", "", [], None, None)
     sent = None if parts[2] == b"wx" else body or b""

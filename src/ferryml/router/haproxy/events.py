@@ -17,6 +17,7 @@ class Book:
         self._boot = boot
         self._lock = threading.Lock()
         self._tallies: dict[str, Tally] = {}
+        self._known: dict[bytes, Tally] = {}
         self._tap: dict[str, Counters] = {}
         self.lost = 0
         """Lines that could not be read."""
@@ -31,20 +32,27 @@ class Book:
                 del self._tallies[name]
             for name in wanted - self._tallies.keys():
                 self._tallies[name] = Tally(self._boot)
+            self._known = {name.encode(): tally for name, tally in self._tallies.items()}
 
     def take(self, lines: list[bytes]) -> None:
         """`KIND BACKEND STATUS HOW MICROSECONDS`; kinds: w by weight, d named, s swagger, m a mirrored copy."""
+        known = self._known
         for line in lines:
             parts = line.split(b" ")
-            if len(parts) != 5 or parts[0] not in (b"w", b"d"):
+            if len(parts) != 5:
                 continue
-            tally = self._tallies.get(parts[1].decode("latin-1"))
-            if tally is None:
+            kind, backend, status, how, took = parts
+            tally = known.get(backend)
+            if tally is None or kind not in (b"w", b"d"):
                 continue
-            try:
-                self._count(tally, parts[0], int(parts[2]), parts[3], int(parts[4]) / 1000)
-            except ValueError:
-                self.lost += 1
+            if kind == b"d":
+                tally.direct += 1
+            elif how[:1] != b"C":  # else the caller went away, and nothing can be said of the model
+                try:
+                    code = int(status)
+                    tally.answered(code if code > 0 else 500, int(took) / 1000, code != 503)
+                except ValueError:
+                    self.lost += 1
 
     def from_tap(self, told: dict[str, Counters]) -> None:
         """What the tap has counted since it started, by backend."""
@@ -77,10 +85,3 @@ class Book:
                 for one in endpoint.revisions
                 if (name := backend_name(endpoint.name, one.revision)) in self._tallies
             }
-
-    @staticmethod
-    def _count(tally: Tally, kind: bytes, status: int, how: bytes, ms: float) -> None:
-        if kind == b"d":
-            tally.direct += 1
-        elif not how.startswith(b"C"):  # else the caller went away, and nothing can be said of the model
-            tally.answered(status if status > 0 else 500, ms, status != 503)

@@ -90,7 +90,7 @@ class HaproxyRouter:
             self._tap = TapThread(self._make_tap)
             self._tap.start(str(self._places.run / "tap.sock"))
         for left in reversed(range(_TRIES)):
-            bound = port or _free_port(host)
+            bound = port or free_port(host)
             try:
                 self._begin(f"{host}:{bound}")
                 break
@@ -146,6 +146,10 @@ class HaproxyRouter:
         self._peers = peers
         self._tell(self._endpoints)
 
+    def options(self, address: str) -> Options:
+        """What the settings say; benchmarks say more."""
+        return options_of(self._settings, self._places, (address,))
+
     def _tell(self, endpoints: dict[str, EndpointRoute]) -> None:
         self._generation += 1
         table = RouterTable(generation=self._generation, endpoints=tuple(endpoints.values()), peers=self._peers)
@@ -153,7 +157,7 @@ class HaproxyRouter:
         self._endpoints = endpoints
 
     def _begin(self, address: str) -> None:
-        options = options_of(self._settings, self._places, (address,))
+        options = self.options(address)
         run, boot = self._places.run, self._new_hex()
         master = Master(str(run / "master.sock"), options.folder)
         self._haproxy = Haproxy(find_program(), options, master)
@@ -197,6 +201,7 @@ class TapThread:
         self._loop.close()
 
 
-def _free_port(host: str) -> int:
+def free_port(host: str) -> int:
+    """A port on which nothing listened a moment ago."""
     with socket.create_server((host, 0)) as probe:
         return int(probe.getsockname()[1])

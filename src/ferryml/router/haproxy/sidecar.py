@@ -50,6 +50,10 @@ class Sidecar:
         self._rings = RingReader(f"{options.run}/admin.sock", {"events": book.take, "copies": tap.offer})
         self._lock = threading.RLock()
         self._shape: Shape | None = None
+        self._written: Shape | None = None
+        """What the files hold; None while that is not known."""
+        self._certain = True
+        """Whether the workers serve `_shape`; after a change that failed only a reload makes sure."""
         self._table = RouterTable()
         self._draining: set[DrainServer] = set()
         self._over = threading.Event()
@@ -78,10 +82,12 @@ class Sidecar:
             self._book.keep(list(table.endpoints))
             self._tap.use(table)
             self._table = table
+            before, self._certain = self._certain, False
             if self._shape is None:
                 self._begin(new)
             else:
-                self._change(self._shape, new)
+                self._change(self._shape, new, before)
+            self._certain = True
             self.acknowledged = table.generation
             return table.generation
 
@@ -151,11 +157,12 @@ class Sidecar:
         self._rings.follow(self._master.current(), from_start=True)
         self._shape = new
 
-    def _change(self, old: Shape, new: Shape) -> None:
+    def _change(self, old: Shape, new: Shape, certain: bool) -> None:
         changes = plan_changes(old, new)
-        reload = bool(changes.reload) or len(changes.maps) + len(changes.servers) > _MOST_COMMANDS
+        much = len(changes.maps) + len(changes.servers) > _MOST_COMMANDS
+        reload = bool(changes.reload) or much or not certain
         serving = merged(old, new, reload)
-        if serving == old:
+        if serving == old and not reload:
             return
         self._write_files(serving, checked=reload)
         if not reload:
@@ -178,18 +185,21 @@ class Sidecar:
         with suppress(OSError):
             self._rings.follow(self._master.current(), from_start=True)
 
-    def _write_files(self, shape: Shape, checked: bool) -> None:
+    def _write_files(self, new: Shape, checked: bool) -> None:
         """The configuration last: what it names is there then, and one that HAProxy refuses never takes its place."""
-        made = files_of(shape, self._options)
-        config = made.pop(CONFIG)
+        made = files_of(new, self._options, self._written)
+        self._written = None
+        config = made.pop(CONFIG, "")
         folder = Path(self._options.folder)
         for path, text in made.items():
             write_file(folder / path, text)
-        if checked:
+        if config and checked:
             draft = folder / f"{CONFIG}.draft"
             write_file(draft, config)
             self._program.check(str(draft))
-        write_file(folder / CONFIG, config)
+        if config:
+            write_file(folder / CONFIG, config)
+        self._written = new
 
     def _used(self) -> Iterator[tuple[str, str, int]]:
         """(backend, server, requests under way) over all workers."""

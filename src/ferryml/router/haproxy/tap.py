@@ -24,7 +24,6 @@ from ferryml.router.haproxy.shape import backend_name
 from ferryml.router.tally import Tally, Verdict
 
 _MOST_CAPTURED = 20_000
-_LINE_LIMIT = 256 * 1024**2
 _AGAIN_S = 0.1
 
 Captured = tuple[str, str, str, str]
@@ -109,7 +108,7 @@ class Tap:
 
     async def start(self, path: str) -> None:
         """Listen for the sidecar: it sends `T TABLE`, `C LINE` and `L`, and gets JSON for each `L`."""
-        self._server = await asyncio.start_unix_server(self._serve, path, limit=_LINE_LIMIT)
+        self._server = await asyncio.start_unix_server(self._serve, path, limit=1024**2)
         Path(path).chmod(0o600)
 
     async def stop(self) -> None:
@@ -121,17 +120,23 @@ class Tap:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, EOFError):
-            while line := await reader.readline():
-                match line[:1]:
-                    case b"T":
-                        self.use(RouterTable.model_validate_json(line[2:]))
-                    case b"C":
-                        self.take(line[2:].rstrip(b"\n"))
-                    case b"L":
-                        writer.write(self._told() + b"\n")
-                        await writer.drain()
+        rest = b""
+        with suppress(OSError):
+            while data := await reader.read(1024**2):
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._hear(line, writer)
+                await writer.drain()
         writer.close()
+
+    def _hear(self, line: bytes, writer: asyncio.StreamWriter) -> None:
+        match line[:1]:
+            case b"C":
+                self.take(line[2:])
+            case b"T":
+                self.use(RouterTable.model_validate_json(line[2:]))
+            case b"L":
+                writer.write(self._told() + b"\n")
 
     def _told(self) -> bytes:
         counters = {name: one.model_dump(mode="json") for name, one in self.counters().items()}

@@ -1,0 +1,201 @@
+"""The cluster's router beside what it could be: no router, HAProxy alone, one tier, the local router; with wrk."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import re
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.kit import Figures, Program, folder, median, ours, percentile, stopwatch
+from benchmarks.router import KEY, PAYLOAD, load
+from ferryml.domain.routes import EndpointRoute, RevisionRoute, RouterTable, Upstream
+from ferryml.router.haproxy.process import find_program
+from ferryml.router.haproxy.router import HaproxyRouter, Places, free_port
+from ferryml.settings import RouterSettings
+
+A, B = "a" * 10, "b" * 10
+PATH = "/api/v1/endpoint/bench/score"
+MODEL = """frontend model
+    bind 127.0.0.1:@PORT@
+    http-request return status 200 content-type application/json string '{"predictions": [1]}'
+"""
+PLAIN = """frontend plain
+    bind 127.0.0.1:@PORT@
+    default_backend model
+backend model
+    server model 127.0.0.1:@MODEL@
+"""
+SCRIPT = """wrk.method = "POST"
+wrk.body = '{payload}'
+wrk.headers["content-type"] = "application/json"
+wrk.headers["authorization"] = "Bearer {key}"
+"""
+COMMON = """global
+    nbthread {threads}
+    maxconn 4000
+defaults
+    mode http
+    timeout client 60s
+    timeout server 60s
+    timeout connect 2s
+    option http-no-delay
+"""
+
+
+def run(quick: bool) -> Figures:
+    """Each way at 1, 8 and 32 connections, in turns; medians of the rounds."""
+    figures, rounds, seconds = Figures("haproxy"), 1 if quick else 3, 2 if quick else 5
+    with folder() as base:
+        model = _haproxy(base, "model", MODEL, 1)
+        started = [model]
+        try:
+            port = model.port
+            plain = _haproxy(base, "plain", PLAIN.replace("@MODEL@", str(port)), 2)
+            started.append(plain)
+            programs = {
+                "two tiers": ours("haproxy", base / "two.log", "--route", _route(port)),
+                "two tiers, labels kept": ours("haproxy", base / "kept.log", "--route", _route(port, capture=True)),
+                "two tiers, half mirrored": ours("haproxy", base / "mirror.log", "--route", _route(port, mirror=50)),
+                "one tier": ours("haproxy", base / "one.log", "--route", _route(port), "--tiers", "1"),
+                "local router": ours("router", base / "local.log", "--route", _route(port)),
+            }
+            started += programs.values()
+            urls = {"direct": f"http://127.0.0.1:{port}{PATH}", "plain HAProxy": f"http://127.0.0.1:{plain.port}{PATH}"}
+            urls |= {name: program.ready() + PATH for name, program in programs.items()}
+            for connections in (1, 8, 32):
+                _compare(figures, base, urls, connections, rounds, seconds)
+            for name, program in programs.items():
+                figures.add(
+                    f"{name}: CPU for a request, helpers included", _cpu(base, program, urls[name], seconds), "us"
+                )
+            for name in ("two tiers", "local router"):
+                figures.add(f"{name}: resident, children included", programs[name].rss(), "MiB")
+                before = programs[name].cpu_s()
+                time.sleep(2)
+                figures.add(f"{name}: CPU while idle", (programs[name].cpu_s() - before) / 2 * 1000, "millicores")
+        finally:
+            for one in reversed(started):
+                one.stop()
+    _changes(figures, 20 if quick else 100)
+    tool = "wrk" if shutil.which("wrk") else "our own load generator, which is slower than what it measures"
+    figures.notes.append(f"{rounds} rounds of {seconds} s with {tool}; it, the router and the model share the CPUs")
+    return figures
+
+
+def _changes(figures: Figures, count: int) -> None:
+    """From telling a table to every worker serving it."""
+    base = Path(tempfile.mkdtemp(prefix="fb-"))
+    router = HaproxyRouter(
+        RouterSettings(), Places(base / "files", base), random.random, lambda: secrets.token_hex(8), lambda *_: None
+    )
+    try:
+        router.start("127.0.0.1", 0)
+        table = RouterTable(endpoints=tuple(_one_of_many(number) for number in range(60)))
+        with stopwatch() as took:
+            router.sidecar.apply(table)
+        figures.add("60 endpoints of 10 deployments: served after", took[0] * 1000, "ms")
+        weights: list[float] = []
+        for number in range(count):
+            changed = table.endpoints[0].model_copy(update={"weights": {A: number + 1, B: 1}})
+            with stopwatch() as took:
+                router.sidecar.apply(table.model_copy(update={"endpoints": (changed, *table.endpoints[1:])}))
+            weights.append(took[0] * 1000)
+        figures.spread("60 endpoints of 10 deployments: a weight changed", weights, "ms")
+    finally:
+        router.stop(1)
+        shutil.rmtree(base)
+
+
+def _one_of_many(number: int) -> EndpointRoute:
+    names = [letter * 10 for letter in "abcdefghij"]
+    revisions = tuple(
+        RevisionRoute(revision=name, deployment=f"dep-{name[0]}", upstreams=(Upstream(instance=0, port=9),))
+        for name in names
+    )
+    return EndpointRoute(
+        uid=f"endpoint.default.e{number}", name=f"e{number}", weights={A: 1},
+        direct={f"dep-{name[0]}": name for name in names}, revisions=revisions,
+    )  # fmt: skip
+
+
+def _compare(figures: Figures, base: Path, urls: dict[str, str], connections: int, rounds: int, seconds: int) -> None:
+    seen: dict[str, list[tuple[float, float, float]]] = {name: [] for name in urls}
+    for number in range(rounds):
+        for name in list(urls)[:: 1 if number % 2 else -1]:
+            seen[name].append(_measure(base, urls[name], connections, seconds))
+    of = f"{connections} connection{'s' * (connections > 1)}"
+    for name, some in seen.items():
+        rate, p50, p99 = (median([one[part] for one in some]) for part in range(3))
+        figures.add(f"{of}: {name}", rate, "requests/s")
+        figures.add(f"{of}: {name}, p50", p50, "ms")
+        figures.add(f"{of}: {name}, p99", p99, "ms")
+
+
+def _cpu(base: Path, program: Program, url: str, seconds: int) -> float:
+    """Hardly depends on what else the machine does."""
+    before = program.cpu_s()
+    rate, _, _ = _measure(base, url, 16, seconds)
+    return (program.cpu_s() - before) / (rate * seconds) * 1e6
+
+
+def _measure(base: Path, url: str, connections: int, seconds: int) -> tuple[float, float, float]:
+    """(requests/s, p50 ms, p99 ms); raises RuntimeError when an answer was not 2xx."""
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        began = time.perf_counter()
+        took = asyncio.run(load(url, connections, 400 * seconds))
+        return len(took) / (time.perf_counter() - began), percentile(took, 50), percentile(took, 99)
+    script = base / "post.lua"
+    script.write_text(SCRIPT.format(payload=PAYLOAD.decode(), key=KEY))
+    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), url]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True).stdout
+    if "Non-2xx" in said or "Socket errors" in said:
+        raise RuntimeError(f"{urlsplit(url).netloc}: {said}")
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    assert rate is not None
+    return float(rate[1]), _quantile(said, "50%"), _quantile(said, "99%")
+
+
+def _quantile(said: str, rank: str) -> float:
+    found = re.search(rf"{rank}\s+([\d.]+)(us|ms|s)\b", said)
+    assert found is not None
+    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
+
+
+class _Plain(Program):
+    """A HAProxy with a configuration of the benchmark's own."""
+
+    port = 0
+
+
+def _haproxy(base: Path, name: str, sections: str, threads: int) -> _Plain:
+    port = free_port("127.0.0.1")
+    config = base / f"{name}.cfg"
+    config.write_text(COMMON.format(threads=threads) + sections.replace("@PORT@", str(port)))
+    program = _Plain([find_program(), "-f", str(config)], base / f"{name}.log", speaks=False)
+    program.port = port
+    time.sleep(0.5)
+    return program
+
+
+def _route(port: int, capture: bool = False, mirror: int = 0) -> str:
+    revisions = tuple(
+        RevisionRoute(
+            revision=name, deployment=f"dep-{name[0]}", upstreams=(Upstream(instance=0, port=port),),
+            max_concurrent_requests=64, capture=capture,
+        )
+        for name in (A, B)
+    )  # fmt: skip
+    return EndpointRoute(
+        uid="endpoint.default.bench", name="bench", key_hashes=(hashlib.sha256(KEY.encode()).hexdigest(),),
+        weights={A: 90, B: 10} if not mirror else {A: 100}, direct={"dep-a": A, "dep-b": B},
+        mirror={B: mirror} if mirror else {}, revisions=revisions,
+    ).model_dump_json()  # fmt: skip
