@@ -194,7 +194,7 @@ class JobOperator:
                 self._gateway.renew(wish.uid, wish.grant)
             except Unavailable as error:
                 # a gateway that is away must not keep a job from being stopped
-                log.warning("%s: its grant is renewed later: %s", wish.uid, error.message)
+                log.debug("%s: its grant is renewed later: %s", wish.uid, error.message)
                 return
             self._granted[wish.uid] = wish.generation
 

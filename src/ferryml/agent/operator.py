@@ -40,6 +40,8 @@ class Operator:
         self._ledger, self._jobs, self._hooks, self._now = ledger, jobs, hooks, now
         self._interval = report_interval_s
         self._settings_seen = 0
+        self._said: dict[str, str] = {}
+        """uid -> the trouble of its last turn: said once, not in each."""
 
     def tick(self) -> Turn:
         """Observe, decide, apply for each uid; one write at the end. A failure of one uid never stops the others."""
@@ -59,9 +61,13 @@ class Operator:
 
     def _guarded(self, wish: Wish, stored: StoredStatus | None) -> StoredStatus | None:
         try:
-            return self._turn(wish, stored)
+            after = self._turn(wish, stored)
+            self._said.pop(wish.uid, None)
+            return after
         except FerryError as error:
-            log.warning("%s: %s: %s", wish.uid, error.code, error.message)
+            if self._said.get(wish.uid) != error.code:
+                log.warning("%s: %s: %s", wish.uid, error.code, error.message)
+            self._said[wish.uid] = error.code
         except Exception:  # this is the loop runner: one broken uid must not stop the site
             log.exception("%s: defect in its turn", wish.uid)
         return None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ferryml.backends.kubernetes.kinds import JOBS
 from ferryml.backends.kubernetes.kube import Manifest, labels_of
 from ferryml.compile.kubernetes.names import preparation_name, preparation_uid
+from ferryml.domain.errors import Unavailable
 from ferryml.domain.orders import EnvironmentOrder
 from kube_jobs_play import PLAIN, SYSTEM, PlayCluster
 from kube_play import ended, running
@@ -98,3 +101,14 @@ def test_a_machine_that_was_lost_is_not_the_environments_fault(cluster: PlayClus
     cluster.pod(preparation(cluster)[0], phase="Failed", reason="Evicted", message="low on disk")
     seen = cluster.jobs.environment(KEY)
     assert (seen.state, seen.message) == ("failed", "Evicted: low on disk")
+
+
+def test_a_gateway_that_is_away_is_waited_for_in_words(cluster: PlayCluster) -> None:
+    def away(key: str) -> None:
+        raise Unavailable("Unavailable", "it did not answer")
+
+    cluster.door.prepared = away  # type: ignore[method-assign]
+    seen = cluster.jobs.environment(KEY)
+    assert (seen.state, seen.progress) == ("making", "waiting for the site's gateway: it did not answer")
+    with pytest.raises(Unavailable):
+        cluster.jobs.environments.archive(KEY)

@@ -139,7 +139,11 @@ class Preparations:
         asked = self._absent.get(key)
         if not fresh and asked is not None and (self.now() - asked).total_seconds() < RECHECK_S:
             return EnvSeen()
-        found = self.door.prepared(key)
+        try:
+            found = self.door.prepared(key)
+        except Unavailable as error:
+            # whoever waits may still be canceled, and hears what it waits for
+            return EnvSeen(state="making", progress=f"waiting for the site's gateway: {error.message}")
         if found is None:
             self._absent[key] = self.now()
             self._ready.pop(key, None)
