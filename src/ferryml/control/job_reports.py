@@ -93,7 +93,9 @@ def _apply(deps: Deps, now: Turn, row: Row, report: Report, found: Found) -> Non
 def _merged(row: Row, report: Report, status: JobStatus) -> dict[str, Any]:
     ours = [time for time in row.status["times"] if time.get("by") == "server" or time["phase"] == "CancelRequested"]
     theirs = [time.model_dump(mode="json") for time in status.times]
-    told = status.model_dump(mode="json", include={"reason", "code", "exit_code", "error_lines", "node", "receipt"})
+    told = status.model_dump(
+        mode="json", include={"reason", "code", "exit_code", "error_lines", "node", "receipt", "usage"}
+    )
     if not may_leave(order_of(row).residency, "logs") and told["error_lines"]:
         # Lines of output may quote the data, so they stay with it.
         told |= {"error_lines": [], "reason": f"exit code {status.exit_code}; what it printed stays in its zone"}

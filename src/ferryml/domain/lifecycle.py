@@ -32,6 +32,7 @@ class JobTrack(Wire):
     node: str = ""
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    usage: dict[str, float] = {}
     lock: str = ""
     outputs: dict[str, OutputResult] = {}
     receipt: str = ""
@@ -141,6 +142,7 @@ def status_of(track: JobTrack, order: JobOrder) -> JobStatus:
         environment_key=order.environment.key,
         notes=track.notes,
         findings=track.findings,
+        usage=track.usage,
     )
 
 
@@ -270,6 +272,7 @@ def _note(track: JobTrack, seen: Seen) -> JobTrack:
             "lock": seen.environment.lock or track.lock,
             "node": seen.job.node or track.node,
             "findings": seen.job.findings,
+            "usage": seen.job.usage or track.usage,
             "notes": _union(track.notes, (*seen.environment.notes, *seen.job.notes)),
         }
     )

@@ -56,6 +56,8 @@ class JobSeen(Wire):
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     """What the site's explainer found while it waits, or after it failed."""
+    usage: dict[str, float] = {}
+    """`cpu_seconds` of all ranks together, `memory_peak_bytes` of the largest; empty when nobody measured."""
 
     @property
     def live(self) -> bool:

@@ -67,6 +67,8 @@ class JobStatus(Wire):
     environment_key: str = ""
     notes: tuple[str, ...] = ()
     """Said once, e.g. `image is not honoured by a local site`."""
+    usage: dict[str, float] = {}
+    """`cpu_seconds`, `memory_peak_bytes` of the last attempt; empty when the site does not measure."""
     findings: tuple[Finding, ...] = ()
     """Why it waits or failed, as the site's explainer sees it; empty when nothing is wrong."""
 

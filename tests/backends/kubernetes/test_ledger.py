@@ -157,6 +157,13 @@ def test_a_wish_that_the_cluster_refuses_is_worked_on_all_the_same(kube: PlayKub
     assert ledger.status("job.w.j") == STATUS
 
 
+def test_a_status_that_the_cluster_refuses_is_told_all_the_same(kube: PlayKube, ledger: KubeLedger) -> None:
+    ledger.take([wish()], "e1", 1)
+    kube.refusals["status", "MLJob"] = Refused("ClusterRefused", "unknown field usage", details={"status": 422})
+    ledger.put_statuses([STATUS])
+    assert ledger.status("job.w.j") == STATUS
+
+
 def test_an_api_server_that_is_away_moves_nothing(kube: PlayKube, ledger: KubeLedger) -> None:
     kube.away = True
     with pytest.raises(Unavailable):

@@ -87,6 +87,16 @@ def test_a_good_end() -> None:
     assert seen.notes == ("once",)
 
 
+def test_what_was_used_is_told_of_all_ranks() -> None:
+    states = {
+        0: done(usage={"cpu_usec": 1_500_000, "memory_peak_bytes": 10}),
+        1: done(usage={"cpu_usec": 500_000, "memory_peak_bytes": 30}),
+    }
+    seen = job_seen(View(a_job(2, "Complete"), [pod(0, **ended(0)), pod(1, **ended(0))], states), LATE)
+    assert seen.usage == {"cpu_seconds": 2.0, "memory_peak_bytes": 30}
+    assert job_seen(View(a_job(), [pod(**ended(0))], {0: done()}), LATE).usage == {}
+
+
 def test_a_users_failure_has_its_lines() -> None:
     view = View(a_job(1, "Failed"), [pod(**ended(1))], {0: done(1, error_lines=["ValueError: no"])})
     seen = job_seen(view, LATE)

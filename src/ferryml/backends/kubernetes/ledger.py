@@ -285,6 +285,8 @@ class KubeLedger:
                 self._kube.patch(CONFIG_MAPS, held.namespace, held.name, {"data": {"status": mljobs.text_of(stored)}})
         except Refused:
             if held is None or self._is_there(held):
+                # the server hears of it all the same; only a restart would forget it
+                self._statuses[stored.uid] = stored
                 raise
             self._lost.add(stored.uid)
         self._statuses[stored.uid] = stored

@@ -35,11 +35,11 @@ def job_seen(view: View, now: datetime) -> JobSeen:
     """What the decider is told. Facts that time alone may change (patience) are not judged here."""
     ranks = ranks_of(view)
     if view.job is None and not view.pods:
-        return _without_pods(ranks, now)
+        return _without_pods(ranks, now).model_copy(update={"usage": _usage(ranks)})
     whole = _merged(ranks, _wanted(view), view, now)
     nodes = ", ".join(dict.fromkeys(rank.node for rank in ranks if rank.node))
     notes = tuple(dict.fromkeys(note for rank in ranks for note in rank.notes))
-    return whole.model_copy(update={"node": nodes, "notes": notes})
+    return whole.model_copy(update={"node": nodes, "notes": notes, "usage": _usage(ranks)})
 
 
 def over_in_part(view: View, seen: JobSeen) -> JobSeen | None:
@@ -88,6 +88,16 @@ def ranks_of(view: View) -> list[PodSeen]:
             seen = replace(seen, **lost) if seen.step != "ended" else replace(seen, live=False)  # type: ignore[arg-type]
         found[rank] = seen
     return [found[rank] for rank in sorted(found)]
+
+
+def _usage(ranks: Sequence[PodSeen]) -> dict[str, float]:
+    measured = [rank.usage for rank in ranks if rank.usage]
+    if not measured:
+        return {}
+    return {
+        "cpu_seconds": round(sum(float(one.get("cpu_usec", 0)) for one in measured) / 1e6, 3),
+        "memory_peak_bytes": max(float(one.get("memory_peak_bytes", 0)) for one in measured),
+    }
 
 
 def _without_pods(ranks: Sequence[PodSeen], now: datetime) -> JobSeen:

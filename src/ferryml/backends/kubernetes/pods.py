@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -49,6 +49,8 @@ class PodSeen:
     ended_at: datetime | None = None
     error_lines: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    usage: Mapping[str, float] = field(default_factory=dict)
+    """As its own programs measured it."""
     outputs_done: bool = False
     node: str = ""
     removed: bool = False
@@ -70,7 +72,7 @@ def pod_seen(pod: Manifest, state: Mapping[str, Any], ordered_end: bool) -> PodS
     base = PodSeen(
         rank=rank_of(pod), step="staging", live=not over, node=str((pod.get("spec") or {}).get("nodeName") or ""),
         started_at=_moment(state.get("started_at")), notes=tuple(state.get("notes") or ()),
-        removed="deletionTimestamp" in meta(pod),
+        usage=state.get("usage") or {}, removed="deletionTimestamp" in meta(pod),
     )  # fmt: skip
     disruption = _disruption(pod, ordered_end)
     if state.get("phase") in ("collecting", "done") and not (disruption and _was_ended(pod, state)):
@@ -96,8 +98,9 @@ def rank_of(pod: Manifest) -> int:
 def from_state(rank: int, state: Mapping[str, Any], ordered_end: bool) -> PodSeen:
     """A rank whose pod is gone: its own last words are all that is left."""
     base = PodSeen(
-        rank=rank, step="lost", live=False, message="its pod is gone", started_at=_moment(state.get("started_at"))
-    )
+        rank=rank, step="lost", live=False, message="its pod is gone", started_at=_moment(state.get("started_at")),
+        usage=state.get("usage") or {},
+    )  # fmt: skip
     told = state.get("phase") in ("collecting", "done")
     return _told(base, state, {}, True) if told and (ordered_end or state.get("exit_code") not in BY_SIGNAL) else base
 
