@@ -9,6 +9,7 @@ import pytest
 
 from ferryml.router.app import Router
 from ferryml.router.haproxy.process import Haproxy
+from ferryml.router.haproxy.records import Spool
 from ferryml.router.haproxy.router import HaproxyRouter, Places
 from ferryml.settings import RouterSettings
 from router_play import Play
@@ -32,6 +33,9 @@ class OnHaproxy(HaproxyRouter):
     @property
     def base(self) -> Path:
         return self._places.run
+
+    def spool(self, spool: Spool) -> None:
+        self._tap._tap._spool = spool
 
     @property
     def haproxy(self) -> Haproxy:

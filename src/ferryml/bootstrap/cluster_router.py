@@ -19,6 +19,7 @@ from ferryml.router.certificates import bundle, check_certificate, demand_tls
 from ferryml.router.haproxy.door import Door, Shelf
 from ferryml.router.haproxy.events import Book
 from ferryml.router.haproxy.process import Neighbour, find_program
+from ferryml.router.haproxy.records import Spool
 from ferryml.router.haproxy.router import Places, options_of
 from ferryml.router.haproxy.runtime import Master
 from ferryml.router.haproxy.sidecar import Sidecar, write_file
@@ -161,7 +162,8 @@ async def _tap(settings: RouterSettings) -> None:
     run.mkdir(parents=True, exist_ok=True, mode=0o700)
     (run / "tap.sock").unlink(missing_ok=True)
     limits = TapLimits(settings.mirror_queue, settings.mirror_body_bytes)
-    tap = Tap(str(run / "inner.sock"), SystemDice().id(16), random.random, limits)
+    spool = Spool(settings.folder / "collected", SystemDice().id(10), SystemDice().now, settings.collect_bytes)
+    tap = Tap(str(run / "inner.sock"), SystemDice().id(16), random.random, limits, spool)
     await tap.start(str(run / "tap.sock"))
     await over.wait()
     await tap.stop()

@@ -31,6 +31,8 @@ class RevisionRoute(Wire):
     max_queue_wait_ms: int = 500
     capture: bool = True
     """Keep small predictions for joining with labels."""
+    collect: float = 0
+    """Share of the answered requests that are recorded with their answers, 0 to 1 (SPEC.md 8.13)."""
 
 
 class EndpointRoute(Wire):

@@ -62,6 +62,9 @@ class RouterSettings(Settings):
     cors_origins: Annotated[
         str, Knob("Web origins that may call endpoints, with blanks between; * for any.", off="empty")
     ] = ""
+    collect_bytes: Annotated[
+        int, Field(ge=0), Knob("In a cluster: room for records that nobody has fetched.", unit="bytes", off="0")
+    ] = 256 * MIB
     folder: Annotated[Path, Knob("In a cluster: files and sockets that HAProxy, sidecar and tap share.")] = Path(
         "/run/ferry-router"
     )

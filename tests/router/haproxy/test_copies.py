@@ -11,7 +11,7 @@ ID = "aaaaaaaaaa-0123456789abcdef"
 
 
 def line(
-    kind: str = "wc", method: str = "POST", query: bytes = b"", headers: bytes = b"", body: bytes = b"", answer=b"1"
+    kind: str = "wc-", method: str = "POST", query: bytes = b"", headers: bytes = b"", body: bytes = b"", answer=b"1"
 ):
     packed = [base64.b64encode(part) or b"-" for part in (query, headers, body, answer)]
     return b" ".join([ID.encode(), b"r.digits.aaaaaaaaaa", kind.encode(), method.encode(), *packed, b"."])
@@ -21,15 +21,17 @@ def line(
 def test_bytes_pass(body, answer, query):
     copy = read_copy(line(body=body, answer=answer, query=query))
     assert (copy.body, copy.answer, copy.query.encode("latin-1")) == (body, answer, query)
-    assert (copy.request_id, copy.revision, copy.mirrored) == (ID, "a" * 10, True)
+    assert (copy.request_id, copy.revision, copy.mirrored, copy.recorded) == (ID, "a" * 10, True, False)
 
 
 def test_kinds():
-    assert not read_copy(line("w-")).mirrored
-    assert not read_copy(line("d-")).mirrored
-    assert read_copy(line("wx")).body is None
-    assert read_copy(line("s-")) is None
-    assert read_copy(b"0000000000-0 - -- POST - - - - .") is None
+    assert not read_copy(line("w--")).mirrored
+    assert not read_copy(line("d--")).mirrored
+    assert read_copy(line("wx-")).body is None
+    assert read_copy(line("d-r")).recorded
+    assert (read_copy(line("wcr", body=b"1")).recorded, read_copy(line("wcr", body=b"1")).body) == (True, b"1")
+    for other in ("s--", "dc-", "---", "w-"):
+        assert read_copy(line(other)) is None
 
 
 @given(some.integers(0, 200))
@@ -42,7 +44,7 @@ def test_a_line_that_was_cut_off_has_no_body(length):
 @given(some.binary(max_size=300))
 def test_anything_may_come(data):
     read_copy(data)
-    read_copy(b"i r.d.a wc POST " + data)
+    read_copy(b"i r.d.a wc- POST " + data)
 
 
 def test_a_copy_is_the_same_request_for_another():
@@ -57,5 +59,5 @@ def test_a_copy_is_the_same_request_for_another():
 
 
 def test_headers_cannot_add_requests():
-    copy = Copy(ID, "b", True, "POST", "", [("x", "1")], b"", b"")
+    copy = Copy(ID, "b", True, False, "POST", "", [("x", "1")], b"", b"")
     assert request_of(copy, "r.b").count(b"HTTP/1.1") == 1

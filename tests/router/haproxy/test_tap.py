@@ -41,7 +41,7 @@ class Inner:
             writer.close()
 
 
-def a_copy(answer: bytes = b"1", kind: str = "wc", number: int = 0) -> bytes:
+def a_copy(answer: bytes = b"1", kind: str = "wc-", number: int = 0) -> bytes:
     packed = [base64.b64encode(part) or b"-" for part in (b"", b"a: b\r\n", b"[1]", answer)]
     name = b"%s-%016x" % (A.encode(), number)
     return b" ".join([name, b"r.digits.aaaaaaaaaa", kind.encode(), b"POST", *packed, b"."])
@@ -106,10 +106,10 @@ async def test_the_line_is_bounded_and_so_is_what_runs(tap, tmp_path):
 
 
 async def test_what_cannot_be_copied_is_counted(tap):
-    for line in (a_copy(kind="wx"), a_copy(answer=b""), a_copy()[:-20]):
+    for line in (a_copy(kind="wx-"), a_copy(answer=b""), a_copy()[:-20]):
         tap.take(line)
     assert tap.counters()[NAME].mirror_dropped == 3
-    tap.take(a_copy(kind="w-"))
+    tap.take(a_copy(kind="w--"))
     tap.take(b"garbage")
     assert tap.counters()[NAME].mirror_dropped == 3
 
@@ -125,13 +125,13 @@ async def test_shares_of_several_shadows(tap, tmp_path):
 
 
 async def test_predictions_are_kept_for_labels(tap):
-    tap.take(a_copy(b'{"predictions": [7]}', "d-", 1))
-    tap.take(a_copy(b"[1, 2]", "w-"))
-    tap.take(a_copy(b"[" + b" " * 5000 + b"1]", "w-"))
+    tap.take(a_copy(b'{"predictions": [7]}', "d--", 1))
+    tap.take(a_copy(b"[1, 2]", "w--"))
+    tap.take(a_copy(b"[" + b" " * 5000 + b"1]", "w--"))
     assert tap.captured() == [("endpoint.ws.digits", f"{A}-{1:016x}", A, "7")]
     assert tap.captured() == []
     tap.use(a_table(an_endpoint(revisions=(a_revision("a", capture=False),))))
-    tap.take(a_copy(b"7", "w-"))
+    tap.take(a_copy(b"7", "w--"))
     assert tap.captured() == []
 
 
@@ -145,6 +145,6 @@ async def test_its_socket_speaks_lines(tap, tmp_path):
     await tap.start(str(tmp_path / "tap.sock"))
     assert (tmp_path / "tap.sock").stat().st_mode & 0o077 == 0
     reader, writer = await asyncio.open_unix_connection(str(tmp_path / "tap.sock"))
-    writer.write(b"T " + mirrored().model_dump_json().encode() + b"\nC " + a_copy(b"3", "w-") + b"\n?\nL\n")
+    writer.write(b"T " + mirrored().model_dump_json().encode() + b"\nC " + a_copy(b"3", "w--") + b"\n?\nL\n")
     assert b'"3"]' in await reader.readline()
     writer.close()

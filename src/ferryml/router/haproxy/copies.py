@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 from ferryml.router import http1
 
+_FLAGS = re.compile(rb"w[-cx][-r]|d-[-r]")
 _OURS = frozenset({"x-ferry-route", "authorization"})
 
 
@@ -18,7 +20,9 @@ class Copy:
     request_id: str
     backend: str
     mirrored: bool
-    """Drawn for the mirror; else only the prediction is of interest."""
+    """Drawn for the mirror."""
+    recorded: bool
+    """Drawn for the record. Neither: only the prediction is of interest."""
     method: str
     query: str
     headers: http1.Headers
@@ -31,26 +35,30 @@ class Copy:
 
 
 def read_copy(line: bytes) -> Copy | None:
-    """`ID BACKEND KIND[c|x] METHOD QUERY HEADERS BODY ANSWER .`, the last four as base64; None for other lines.
+    """`ID BACKEND FLAGS METHOD QUERY HEADERS BODY ANSWER .`, four of them as base64; None for other lines.
 
-    `c` is drawn for the mirror, `x` too, but its body is too large. A line that was cut off has no body.
+    Flags: w or d for by weight or named; c drawn for the mirror, x too, but its body is too large, else -; r drawn for
+    the record, else -. A line that was cut off has no body.
     """
     parts = line.split(b" ")
-    if len(parts) < 3 or parts[2] not in (b"w-", b"d-", b"wc", b"wx"):
+    if len(parts) < 3 or not _FLAGS.fullmatch(parts[2]):
         return None
-    identity, backend, mirrored = parts[0].decode("latin-1"), parts[1].decode("latin-1"), parts[2] in (b"wc", b"wx")
+    identity, backend, flags = (part.decode("latin-1") for part in parts[:3])
+    mirrored, recorded = flags[1] != "-", flags[2] == "r"
+    cut = Copy(identity, backend, mirrored, recorded, "POST", "", [], None, None)
     if len(parts) != 9 or parts[8] != b".":
-        return Copy(identity, backend, mirrored, "POST", "", [], None, None)
+        return cut
     try:
         answer = _unpacked(parts[7])
-        if not mirrored:  # nobody will send it: only the answer is of interest
-            return Copy(identity, backend, False, "POST", "", [], b"", answer)
+        if not mirrored and not recorded:
+            return replace(cut, body=b"", answer=answer)
         query, headers, body = (_unpacked(part) for part in parts[4:7])
     except binascii.Error:
-        return Copy(identity, backend, mirrored, "POST", "", [], None, None)
-    sent = None if parts[2] == b"wx" else body or b""
+        return cut
+    sent = None if flags[1] == "x" else body or b""
     said = (query or b"").decode("latin-1")
-    return Copy(identity, backend, mirrored, parts[3].decode("latin-1"), said, _headers(headers or b""), sent, answer)
+    method, sorted_out = parts[3].decode("latin-1"), _headers(headers or b"")
+    return Copy(identity, backend, mirrored, recorded, method, said, sorted_out, sent, answer)
 
 
 def request_of(copy: Copy, backend: str) -> bytes:

@@ -173,7 +173,7 @@ def _chosen(shape: Shape) -> list[str]:
 
 def _passed_on() -> list[str]:
     """To the inner tier; what mirrors and labels need is written to the ring once the answer is known."""
-    copied, labelled = "brief copied { status 200 }", "label kept { status 200 }"
+    copied, labelled = "brief mirrored { status 200 } or brief recorded { status 200 }", "label kept { status 200 }"
     return [
         "acl weighted var(txn.kind) -m str w",
         "acl sized req.hdr(content-length) -m found",
@@ -181,13 +181,16 @@ def _passed_on() -> list[str]:
         "acl fits req.body_size 1:@INLINE@",
         f"http-request set-var(txn.lot) rand({SCALE})",
         "http-request set-var(txn.copy) str(c) if weighted { var(txn.entry),field(3,|),sub(txn.lot) gt 0 }",
-        "acl copied var(txn.copy) -m found",
+        "acl mirrored var(txn.copy) -m found",
+        "http-request set-var(txn.copy) str(x) if mirrored !none !fits or mirrored !none !sized",
+        f"http-request set-var(txn.lot) rand({SCALE})",
+        "http-request set-var(txn.rec) str(r) if !swagger { var(txn.info),field(5,|),sub(txn.lot) gt 0 }",
+        "acl recorded var(txn.rec) -m found",
         "acl kept var(txn.info),field(2,|) 1",
-        "http-request set-var(txn.copy) str(x) if copied !none !fits or copied !none !sized",
-        "http-request set-var(txn.rq) query if copied",
-        "http-request set-var(txn.rh) req.hdrs if copied",
-        "http-request set-var(txn.rb) req.body if copied fits sized",
-        "http-request set-log-level info if !swagger copied or !swagger kept",
+        "http-request set-var(txn.rq) query if mirrored or recorded",
+        "http-request set-var(txn.rh) req.hdrs if mirrored or recorded",
+        "http-request set-var(txn.rb) req.body if mirrored fits sized or recorded fits sized",
+        "http-request set-log-level info if !swagger mirrored or !swagger kept or recorded",
         "http-request set-header x-ferry-route %[var(txn.kind)]|%[var(txn.be)]",
         "acl brief res.hdr_val(content-length) 1:@INLINE@",
         f"acl label res.hdr_val(content-length) 1:{MAX_CAPTURE_BYTES}",
@@ -211,5 +214,12 @@ def _passed_on_at_once() -> list[str]:
 def _edge_log() -> list[str]:
     """See `copies.read_copy`."""
     packed = [f"%[var(txn.{name}),base64]" for name in ("rq", "rh", "rb", "sb")]
-    parts = ["%[var(txn.rid)]", "%[var(txn.be)]", "%[var(txn.kind)]%[var(txn.copy)]", "%HM", *packed, "."]
+    parts = [
+        "%[var(txn.rid)]",
+        "%[var(txn.be)]",
+        "%[var(txn.kind)]%[var(txn.copy)]%[var(txn.rec)]",
+        "%HM",
+        *packed,
+        ".",
+    ]
     return log_of("copies", LINE_BYTES, " ".join(parts))

@@ -96,6 +96,11 @@ def sampled(endpoint: EndpointRoute) -> int:
     return round(max((percent for percent in endpoint.mirror.values()), default=0) * SCALE / 100)
 
 
+def recorded(revision: RevisionRoute) -> int:
+    """Parts of SCALE of the answered requests that are handed to the tap for the record."""
+    return round(min(1.0, max(0.0, revision.collect)) * SCALE)
+
+
 def bounds(weights: dict[str, int]) -> list[tuple[int, str]]:
     """[(upper bound, revision)] with bounds rising to SCALE; every positive weight has at least one part."""
     positive = sorted((name, weight) for name, weight in weights.items() if weight > 0)
@@ -139,7 +144,7 @@ def _add_revision(shape: Shape, endpoint: EndpointRoute, revision: RevisionRoute
     name = backend_name(endpoint.name, revision.revision)
     captured = "1" if revision.capture else "0"
     shape.maps["revisions"][name] = "|".join(
-        [revision.deployment, captured, revision.scoring_path, revision.swagger_path]
+        [revision.deployment, captured, revision.scoring_path, revision.swagger_path, str(recorded(revision))]
     )
     shape.maps["timeouts"][name] = str(max(1, revision.request_timeout_ms))
     shape.backends[name] = Backend(max(1, revision.max_queue_wait_ms), dict(_servers(revision)))

@@ -20,6 +20,7 @@ from ferryml.domain.routes import EndpointRoute, RevisionRoute, RouterTable
 from ferryml.router.forward import Answer, Broken, exchange
 from ferryml.router.haproxy.copies import Copy, read_copy, request_of
 from ferryml.router.haproxy.edge import MAX_CAPTURE_BYTES
+from ferryml.router.haproxy.records import Spool
 from ferryml.router.haproxy.shape import backend_name
 from ferryml.router.tally import Tally, Verdict
 
@@ -55,13 +56,16 @@ class TapLimits:
 
 
 class Tap:
-    """Lives on one event loop. `inner` is the socket of HAProxy's inner tier."""
+    """Lives on one event loop. `inner` is the socket of HAProxy's inner tier; without a spool nothing is recorded."""
 
-    def __init__(self, inner: str, boot: str, draw: Callable[[], float], limits: TapLimits) -> None:
+    def __init__(
+        self, inner: str, boot: str, draw: Callable[[], float], limits: TapLimits, spool: Spool | None = None
+    ) -> None:
         self._inner = inner
         self._boot = boot
         self._draw = draw
         self._limits = limits
+        self._spool = spool
         self._endpoints: dict[str, EndpointRoute] = {}
         self._revisions: dict[str, RevisionRoute] = {}
         self._shadows: dict[str, _Shadow] = {}
@@ -93,6 +97,8 @@ class Tap:
             with suppress(ValueError):
                 predicted = json.dumps(predictions.prediction(copy.answer))
                 self._captured.append((endpoint.uid, copy.request_id, copy.revision, predicted))
+        if copy.recorded and self._spool is not None:
+            self._spool.put(endpoint, self._revisions[copy.backend], copy)
         if copy.mirrored:
             self._mirror(endpoint, copy)
 
