@@ -57,3 +57,11 @@ def test_the_owner_goes_by_uid() -> None:
     body["metadata"]["uid"] = "u"
     assert mljobs.owner_of(body)["uid"] == "u"
     assert mljobs.place_of(body) == ("team", body["metadata"]["name"])
+
+
+def test_what_was_taken_back_still_shows_how_it_ended() -> None:
+    stored = StoredStatus(uid="job.w.j", generation=2, version=3, status=GoneStatus())
+    assert mljobs.status_body(stored)["phase"] == "Gone"
+    stored = stored.model_copy(update={"memory": {"track": {"phase": "Completed", "reason": "it ended well"}}})
+    body = mljobs.status_body(stored)
+    assert (body["phase"], body["reason"]) == ("Completed", "it ended well")

@@ -57,9 +57,13 @@ def body_of(wish: Wish, namespace: str, buried: bool = False, trouble: str = "")
 def status_body(stored: StoredStatus) -> dict[str, Any]:
     """The status of an MLJob: what people look for first at the top, the rest whole."""
     status = stored.status
-    top = (
-        {"phase": status.phase, "reason": status.reason} if isinstance(status, JobStatus) else {"phase": "Gone"}
-    ) if status is not None else {}  # fmt: skip
+    top: dict[str, Any] = {}
+    if isinstance(status, JobStatus):
+        top = {"phase": status.phase, "reason": status.reason}
+    elif status is not None:
+        # taken back by the server; people still want to see how it ended
+        track = stored.memory.get("track") or {}
+        top = {"phase": track.get("phase") or "Gone", "reason": track.get("reason") or ""}
     known = without_null(stored.model_dump(mode="json", exclude={"uid"}))
     return {**known, **top}
 
