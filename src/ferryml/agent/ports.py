@@ -35,7 +35,7 @@ class Ledger(Protocol):
     def put_statuses(self, statuses: Iterable[StoredStatus]) -> None: ...
     def acknowledge(self, accepted: Iterable[tuple[str, int, int]], unknown: Iterable[str]) -> None:
         """(uid, attempt, version) are durable on the server; `unknown` uids become orphaned: kept, and told again
-        only when they change."""
+        only when they change. Acceptance may be forgotten by a restart: telling once more changes nothing."""
 
     def relist(self, wishes: Iterable[Wish], epoch: str, cursor: int) -> None:
         """The whole list of a new epoch: takes it, and marks what it lacks as orphaned (never deletes). All statuses

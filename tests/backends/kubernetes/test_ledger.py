@@ -178,7 +178,15 @@ def test_an_api_server_that_is_away_moves_nothing(kube: PlayKube, ledger: KubeLe
     assert ledger.status("job.w.j") is None
 
 
-def test_acknowledging_what_is_not_the_last_word_costs_no_write(kube: PlayKube, ledger: KubeLedger) -> None:
+def test_what_was_taken_back_is_not_told_again_by_a_new_agent(kube: PlayKube, ledger: KubeLedger) -> None:
+    ledger.take([a_wish(None)], "e1", 1)
+    ledger.put_statuses([STATUS])
+    ledger.acknowledge([("job.w.j", 1, 3)], [])
+    ledger.bury("job.w.j", remember=True)
+    assert [stored.unsent for stored in opened(kube).statuses()] == [False]
+
+
+def test_acknowledging_costs_no_write(kube: PlayKube, ledger: KubeLedger) -> None:
     ledger.take([wish()], "e1", 1)
     ledger.put_statuses([STATUS])
     writes = len(kube.log)

@@ -16,11 +16,9 @@ from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, met
 from ferryml.backends.kubernetes.trouble import namespace_is_missing
 from ferryml.compile.kubernetes import labels as marks
 from ferryml.domain.errors import FerryError, Forbidden, NotFound, Refused, Unavailable
-from ferryml.domain.lifecycle import TERMINAL
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import JobOrder
 from ferryml.domain.seen import StoredStatus
-from ferryml.domain.statuses import GoneStatus, JobStatus
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +43,7 @@ class Held:
 class KubeLedger:
     """`agent.ports.Ledger`: reads come from memory, writes are in the cluster before they return. Safe between threads.
 
-    An acknowledgement of a status that is not the last may be forgotten by a restart: then it is told once more.
+    Acknowledgements live in memory: a new agent tells once more what was not taken back yet, which changes nothing.
 
     Args:
         system: namespace of the agent's own objects, and of wishes whose namespace is not there.
@@ -172,11 +170,7 @@ class KubeLedger:
                 stored = self._statuses.get(uid)
                 if stored is None or not stored.acknowledged < version <= stored.version:
                     continue
-                stored = stored.model_copy(update={"acknowledged": version, "orphaned": False})
-                if _is_last(stored):
-                    lasting.append(stored)
-                else:
-                    self._statuses[uid] = stored
+                self._statuses[uid] = stored.model_copy(update={"acknowledged": version, "orphaned": False})
             for uid in unknown:
                 if (stored := self._statuses.get(uid)) is not None:
                     lasting.append(stored.model_copy(update={"acknowledged": stored.version, "orphaned": True}))
@@ -220,7 +214,9 @@ class KubeLedger:
             self._wishes[uid] = wish
             self._sorted = None
         if stored is not None:
-            self._statuses[uid] = stored
+            # what is buried was heard of: else thousands of ends would be told anew by each new agent
+            heard = {"acknowledged": stored.version} if wish is None else {}
+            self._statuses[uid] = stored.model_copy(update=heard)
 
     def _forget_old(self) -> None:
         """What the server took back long ago; it holds objects and memory for nothing."""
@@ -356,8 +352,3 @@ def _held(body: Manifest) -> Held:
     kind = ML_JOBS if body["kind"] == ML_JOBS.kind else CONFIG_MAPS
     trouble = annotations_of(body).get(mljobs.MISPLACED, "")
     return Held(kind, namespace_of(body), name_of(body), str(meta(body).get("uid", "")), trouble)
-
-
-def _is_last(stored: StoredStatus) -> bool:
-    status = stored.status
-    return isinstance(status, GoneStatus) or (isinstance(status, JobStatus) and status.phase in TERMINAL)
