@@ -68,23 +68,28 @@ async def test_a_certificate_is_renewed_while_it_serves(on, tmp_path):
     assert (Path(play.router.base) / "files" / "edge.pem").read_text() == renewed
 
 
-def test_keys_never_travel_in_the_clear():
-    router = on_haproxy(RouterSettings(), [])
+@pytest.fixture
+async def idle():
+    """A router that has not been started."""
+    made = on_haproxy(RouterSettings(), [])
+    yield made
+    await made.stop(0)
+
+
+async def test_keys_never_travel_in_the_clear(idle):
     with pytest.raises(Refused, match="in the clear"):
-        router.start("0.0.0.0", 0)
+        idle.start("0.0.0.0", 0)
 
 
-def test_nothing_works_before_the_start():
+async def test_nothing_works_before_the_start(idle):
     with pytest.raises(Unavailable, match="not been started"):
-        on_haproxy(RouterSettings(), []).totals("endpoint.ws.digits")
+        idle.totals("endpoint.ws.digits")
 
 
-async def test_a_taken_port_is_said(on):
+async def test_a_taken_port_is_said(on, idle):
     play = await on()
-    other = on_haproxy(RouterSettings(), [])
     with pytest.raises(Unavailable, match="did not start"):
-        await asyncio.to_thread(other.start, "127.0.0.1", play.port)
-    other.haproxy.end(0)
+        await asyncio.to_thread(idle.start, "127.0.0.1", play.port)
 
 
 async def test_no_file_with_secrets_is_readable_by_others(on):
