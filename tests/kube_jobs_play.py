@@ -77,6 +77,7 @@ class PlayCluster:
         gangs = Gangs(self.kube, self.watched, self.knobs, self.clock)
         self.jobs = KubeJobs(
             self.kube, self.watched, self.door, environments, self.knobs, self.ledger.held, patience, gangs, self.clock,
+            self.ledger.settled,
         )  # fmt: skip
 
     def close(self) -> None:

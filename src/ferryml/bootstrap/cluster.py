@@ -80,7 +80,8 @@ class ClusterSite:
         self._events = EventLog(kube, self._door)
         jobs = KubeJobs(
             kube, self._watched, self._door, environments, cluster, self._ledger.held, patience, gangs, dice.now,
-            settings.keep_finished_s, explainer=self._explainer, news=self._news, events=self._events,
+            self._ledger.settled, settings.keep_finished_s, explainer=self._explainer, news=self._news,
+            events=self._events,
         )  # fmt: skip
         doctor = make_doctor(
             settings, kube, cluster, wants_of(knobs), lambda: types_in(self._watched)[0],

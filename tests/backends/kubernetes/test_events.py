@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ferryml.backends.kubernetes.events import LOG, EventLog, lines_of
+from ferryml.domain.seen import StoredStatus
+from ferryml.domain.statuses import JobStatus
 from kube_jobs_play import PlayCluster
 from kube_play import ended
 
@@ -43,3 +45,15 @@ def test_only_what_did_not_end_well_is_asked_about(cluster: PlayCluster) -> None
     assert cluster.seen("job.w.k").exit_code == 0
     events.stop()
     assert ("job.w.k", LOG) not in cluster.door.logs
+
+
+def test_an_end_that_was_told_is_not_told_again_by_a_new_agent(cluster: PlayCluster) -> None:
+    cluster.jobs.events = EventLog(cluster.kube, cluster.door)
+    cluster.launch()
+    cluster.pod(cluster.job(), **ended(1))
+    told = StoredStatus(uid="job.w.j", generation=1, version=1, status=JobStatus(phase="Failed"))
+    cluster.ledger.put_statuses([told])
+    cluster.clock.passes(60)
+    assert cluster.seen().state == "exited"
+    assert cluster.door.closed == []
+    assert cluster.jobs._told == set()

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import pytest
 
+from ferryml.backends.kubernetes.jobs import NoExplainer
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, ML_JOBS, NETWORK_POLICIES, PODS, SERVICES
 from ferryml.backends.kubernetes.kube import meta, name_of
+from ferryml.backends.kubernetes.observe import View
 from ferryml.compile.kubernetes.names import attempt_name, resource_name
 from ferryml.domain.errors import FerryError, Forbidden, NotFound, Refused, Unavailable
+from ferryml.domain.seen import JobSeen
+from ferryml.domain.statuses import Finding
 from kube_jobs_play import PLAIN, PlayCluster
 from kube_play import a_node, ended, running
 from site_play import a_job
 
 NAME = attempt_name("job.w.j", 1)
+FOUND = Finding(code="ImagePullFailed", cause="there is no such image")
+
+
+class Explainer(NoExplainer):
+    """Always says the same."""
+
+    def findings(self, uid: str, attempt: int, view: View, seen: JobSeen) -> tuple[Finding, ...]:
+        return (FOUND,)
 
 
 def test_an_attempt_is_a_job_that_goes_with_its_order(cluster: PlayCluster) -> None:
@@ -150,6 +162,7 @@ def test_an_image_that_never_comes_is_the_end_of_it(cluster: PlayCluster) -> Non
     job = cluster.job()
     waiting = [{"name": "main", "image": "i", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "404"}}}]
     cluster.pod(job, containerStatuses=waiting)
+    cluster.jobs.explainer = Explainer()
     assert cluster.seen().state == "staging"
     cluster.clock.passes(61)
     assert (cluster.seen().state, cluster.seen().code) == ("exited", "ImagePullFailed")
@@ -157,6 +170,7 @@ def test_an_image_that_never_comes_is_the_end_of_it(cluster: PlayCluster) -> Non
     assert "deletionTimestamp" in meta(cluster.job())
     cluster.settle()
     assert cluster.seen().code == "ImagePullFailed"
+    assert cluster.seen().findings == (FOUND,)
 
 
 def test_what_is_lost_in_part_is_ended_as_a_whole(cluster: PlayCluster) -> None:

@@ -68,6 +68,7 @@ class KubeJobs:
 
     Args:
         held: where a uid's MLJob is.
+        settled: whether its end was told: it is only counted then, nothing is done about it.
         keep_finished_s: how long a finished Job and its pods stay once they are not needed any more.
     """
 
@@ -80,6 +81,7 @@ class KubeJobs:
     patience: Patience
     gangs: Gangs
     now: Callable[[], datetime]
+    settled: Callable[[str], bool] = lambda uid: False
     keep_finished_s: float = 3600
     explainer: Explainer = field(default_factory=NoExplainer)
     news: News = field(default_factory=News)
@@ -143,9 +145,18 @@ class KubeJobs:
         held = self.held(uid)
         if held is not None and held.trouble:
             return JobSeen(state="exited", code="NamespaceMissing", message=_missing("", held.trouble).message)
-        view = self._view(uid, attempt)
-        if (uid, attempt) in self._verdicts:
-            return being_ended(view, self._verdicts[uid, attempt])
+        view, verdict = self._view(uid, attempt), self._verdicts.get((uid, attempt))
+        seen = being_ended(view, verdict) if verdict else self._judged(uid, attempt, view)
+        if self.settled(uid):
+            return seen
+        if (uid, attempt) not in self._closed and nothing_more_comes(view, seen, self.now()):
+            self._close(uid, attempt, seen.exit_code or 0)
+        self._keep_events(uid, attempt, view, seen)
+        found = self.explainer.findings(uid, attempt, view, seen)
+        return seen.model_copy(update={"findings": found}) if found else seen
+
+    def _judged(self, uid: str, attempt: int, view: View) -> JobSeen:
+        """What is seen, made a verdict when it is certain before all its pods have ended."""
         seen = job_seen(view, self.now())
         judged = self.patience.judged(uid, attempt, view, seen)
         if judged is not seen:
@@ -153,11 +164,7 @@ class KubeJobs:
         if verdict := over_in_part(view, judged):
             self._verdicts[uid, attempt] = verdict
             self._doomed.add((uid, attempt))
-        if (uid, attempt) not in self._closed and nothing_more_comes(view, judged, self.now()):
-            self._close(uid, attempt, judged.exit_code or 0)
-        self._keep_events(uid, attempt, view, judged)
-        found = self.explainer.findings(uid, attempt, view, judged)
-        return judged.model_copy(update={"findings": found}) if found else judged
+        return judged
 
     def _close(self, uid: str, attempt: int, exit_code: int) -> None:
         """A gateway that is away is told at the next look; one that knows of no such attempt holds nothing of it."""

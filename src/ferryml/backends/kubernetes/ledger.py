@@ -16,9 +16,11 @@ from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, met
 from ferryml.backends.kubernetes.trouble import namespace_is_missing
 from ferryml.compile.kubernetes import labels as marks
 from ferryml.domain.errors import FerryError, Forbidden, NotFound, Refused, Unavailable
+from ferryml.domain.lifecycle import TERMINAL
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import JobOrder
 from ferryml.domain.seen import StoredStatus
+from ferryml.domain.statuses import GoneStatus, JobStatus
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +106,13 @@ class KubeLedger:
         """The object that stands for it."""
         with self._lock:
             return self._held.get(uid)
+
+    def settled(self, uid: str) -> bool:
+        """Its end was decided."""
+        with self._lock:
+            stored = self._statuses.get(uid)
+        status = stored.status if stored is not None else None
+        return isinstance(status, GoneStatus) or (isinstance(status, JobStatus) and status.phase in TERMINAL)
 
     def take(self, wishes: Iterable[Wish], epoch: str, cursor: int) -> None:
         with self._lock:
