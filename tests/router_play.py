@@ -216,7 +216,7 @@ async def read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> by
     return body
 
 
-async def until(true, limit_s: float = 5) -> None:
+async def until(true, limit_s: float = 20) -> None:
     """Wait until `true()` holds."""
     async with asyncio.timeout(limit_s):
         while not true():

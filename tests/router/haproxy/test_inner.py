@@ -172,15 +172,14 @@ async def _replicas(on, count: int = 2) -> list:
 
 async def test_a_limit_holds_over_all_replicas(on):
     one, other, third = await _replicas(on, 3)
-    model = await one.model(A, max_concurrent_requests=2, max_queue_wait_ms=3000)
+    model = await one.model(A, max_concurrent_requests=2, max_queue_wait_ms=30000)
     model.manner = "slow"
     for play in (one, other, third):
         play.models, play.limits, play.direct, play.weights = one.models, one.limits, one.direct, {A: 100}
         play.apply()
     await until(lambda: all(_is_up(play) for play in (other, third)))
     asks = [asyncio.create_task(play.ask()) for play in (one, other, third) for _ in range(4)]
-    await until(lambda: one.router.queued(UID)[A] == 10)
-    assert model.busy == 2
+    await until(lambda: one.router.queued(UID)[A] == 10 and model.busy == 2)
     model.gate.set()
     said = [await ask for ask in asks]
     assert {answer.status for answer in said} == {200}
