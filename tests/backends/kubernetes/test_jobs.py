@@ -222,3 +222,9 @@ def test_the_namespace_is_closed_before_its_first_pod_and_again_when_opened(clus
     cluster.clock.passes(601)
     cluster.launch(uid="job.w.k")
     assert cluster.kube.get(NETWORK_POLICIES, "team", "ferry-jobs") is not None
+
+
+def test_what_keeps_pods_from_being_made_is_said(cluster: PlayCluster) -> None:
+    cluster.jobs.explainer = Explainer()
+    cluster.launch()
+    assert (cluster.seen().state, cluster.seen().message) == ("queued", "there is no such image")

@@ -153,7 +153,11 @@ class KubeJobs:
             self._close(uid, attempt, seen.exit_code or 0)
         self._keep_events(uid, attempt, view, seen)
         found = self.explainer.findings(uid, attempt, view, seen)
-        return seen.model_copy(update={"findings": found}) if found else seen
+        if not found:
+            return seen
+        # without pods only the explainer knows what their maker was told
+        words = {"message": found[0].cause} if seen.state == "queued" and not view.pods and not view.waiting else {}
+        return seen.model_copy(update={"findings": found, **words})
 
     def _judged(self, uid: str, attempt: int, view: View) -> JobSeen:
         """What is seen, made a verdict when it is certain before all its pods have ended."""
