@@ -30,6 +30,7 @@ from ferryml.domain.orders import EnvironmentOrder
 SERVICE_ACCOUNT = "ferry-preparation"
 INDEX = f"{DOOR}/v1/packages/simple/"
 CHANNELS = f"{DOOR}/v1/conda"
+PACK_CPU_LIMIT = "2"
 
 Json = Any
 
@@ -109,12 +110,19 @@ def _pod(preparation: Preparation, cluster: Cluster, name: str) -> dict[str, Jso
         "terminationGracePeriodSeconds": int(cluster.cancel_grace_s) + GRACE_SLACK_S,
         "securityContext": pod_security(cluster),
         "tolerations": tolerations(cluster, "", ""),
-        "initContainers": [own_container(STAGE, STAGE, cluster, ()), sidecar(cluster, ())],
+        "initContainers": [own_container(STAGE, STAGE, cluster, ()), _packer(cluster)],
         "containers": [_main(preparation, cluster)],
         "volumes": volumes(name, "", None),
         **({"nodeSelector": selector} if selector else {}),
         **pull_secrets(cluster),
     }
+
+
+def _packer(cluster: Cluster) -> dict[str, Json]:
+    """Here `collect` packs what was made, while somebody waits for it."""
+    made = sidecar(cluster, ())
+    limits = {**made["resources"]["limits"], "cpu": PACK_CPU_LIMIT}
+    return {**made, "resources": {**made["resources"], "limits": limits}}
 
 
 def _main(preparation: Preparation, cluster: Cluster) -> dict[str, Json]:
