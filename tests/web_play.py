@@ -7,6 +7,13 @@ import threading
 from typing import Any
 
 
+class Quiet(http.server.ThreadingHTTPServer):
+    """Callers that hang up are no news."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        return
+
+
 class Web:
     """Answers by path; `asked` holds (path, authorization)."""
 
@@ -30,7 +37,7 @@ class Web:
                 self.end_headers()
                 self.wfile.write(body)
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = Quiet(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from cluster_gateway_play import SYSTEM, PlayClusterGateway
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, SECRETS
 from ferryml.bootstrap.cluster_gateway import ClusterGateway
 from ferryml.bootstrap.dice import SystemDice
+from ferryml.domain.errors import Refused
+from ferryml.domain.orders import DatastorePath
+from ferryml.gateway.s3 import Bucket
 from ferryml.settings import ClusterSettings, SiteSettings
 from server_play import PlayServer
 
@@ -93,3 +97,24 @@ def test_it_begins_anew_when_the_site_joins_another_server(pods_gateway: PlayClu
 @pytest.mark.parametrize("path", ["/v1/blobs/sha256:" + "a" * 64, "/v1/group", "/v1/packages/simple/six/", "/v1/conda"])
 def test_nothing_is_had_without_a_token(pods_gateway: PlayClusterGateway, path: str) -> None:
     assert code(pods_gateway._client("").get(path)) == (401, "Unauthenticated")
+
+
+def test_a_secret_of_the_site_opens_its_bucket_for_its_workspace_alone(pods_gateway: PlayClusterGateway) -> None:
+    def a_secret(name: str, **labels: str) -> None:
+        data = {"access_key_id": "a", "secret_access_key": "b"}
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+        meta = {"name": name, "namespace": SYSTEM, "labels": labels}
+        pods_gateway.kube.write({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": encoded})
+
+    def bucket(secret: str) -> Bucket:
+        place = DatastorePath(datastore="lake", kind="s3", root="s3://b/x", options={"secret": secret})
+        return pods_gateway.gateway._bucket(place, "w")
+
+    a_secret("lake")
+    a_secret("mine", **{"ferryml.dev/workspace": "w"})
+    a_secret("theirs", **{"ferryml.dev/workspace": "other"})
+    assert bucket("lake").access_key == bucket("mine").access_key == "a"
+    assert bucket("").access_key == ""
+    for name in ("theirs", "nowhere", "ferry-gateway-key"):
+        with pytest.raises(Refused, match="has no Secret"):
+            bucket(name)
