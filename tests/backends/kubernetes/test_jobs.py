@@ -228,3 +228,22 @@ def test_what_keeps_pods_from_being_made_is_said(cluster: PlayCluster) -> None:
     cluster.jobs.explainer = Explainer()
     cluster.launch()
     assert (cluster.seen().state, cluster.seen().message) == ("queued", "there is no such image")
+
+
+def test_a_job_that_someone_removed_is_lost(cluster: PlayCluster) -> None:
+    cluster.launch()
+    job = cluster.job()
+    cluster.pod(job, **running())
+    cluster.door.told["job.w.j", 1] = {0: {"phase": "done", "exit_code": 143, "outputs_done": True}}
+    cluster.kube.delete(JOBS, "team", NAME)
+    cluster.settle()
+    cluster.sees(lambda: not cluster.watched.pods.all())
+    assert (cluster.seen().state, cluster.seen().machine_fault) == ("lost", True)
+
+
+def test_a_program_that_ended_leaves_its_job_even_before_the_controller_says_so(cluster: PlayCluster) -> None:
+    cluster.launch()
+    cluster.pod(cluster.job(), **running())
+    cluster.door.told["job.w.j", 1] = {0: {"phase": "done", "exit_code": 0, "outputs_done": True}}
+    cluster.jobs.clean("job.w.j")
+    assert cluster.job()["spec"]["ttlSecondsAfterFinished"] == 3600

@@ -115,7 +115,7 @@ def test_a_program_that_nobody_spoke_of_is_waited_for_a_moment() -> None:
     assert nothing_more_comes(view, job_seen(view, LATE), LATE)
     handed = View(a_job(1, "Failed"), [pod(**ended(3))], {0: done(3)})
     assert not nothing_more_comes(handed, job_seen(handed, LATE), LATE)
-    gone = View(states={0: {"phase": "collecting", "exit_code": 143}})
+    gone = View(states={0: {"phase": "collecting", "exit_code": 143}}, ordered=True)
     assert nothing_more_comes(gone, job_seen(gone, SOON), SOON)
     good = View(a_job(1, "Complete"), [pod(**ended(0))])
     assert job_seen(good, SOON).code == ""
@@ -176,9 +176,7 @@ def test_eviction_for_want_of_disk_is_the_machines_fault() -> None:
 def test_a_pod_that_someone_removed_is_tried_again() -> None:
     seen = job_seen(View(a_job(), [pod(deleted=True, **ended(143))]), NOW)
     assert (seen.state, seen.machine_fault) == ("lost", True)
-    ours = a_job()
-    ours["metadata"]["deletionTimestamp"] = AT
-    assert job_seen(View(ours, [pod(deleted=True, **ended(143))]), NOW).state == "exited"
+    assert job_seen(View(a_job(), [pod(deleted=True, **ended(143))], ordered=True), NOW).state == "exited"
 
 
 def test_a_node_that_does_not_answer_takes_its_pod_along() -> None:
@@ -222,9 +220,7 @@ def test_a_pod_that_someone_removed_is_no_failure_of_its_program() -> None:
 
 def test_what_was_ended_before_it_began_has_nothing_to_hand_over() -> None:
     never = {0: {"phase": "done", "message": "the program was never started"}}
-    ours = a_job()
-    ours["metadata"]["deletionTimestamp"] = AT
-    seen = job_seen(View(ours, [pod(deleted=True)], never), NOW)
+    seen = job_seen(View(a_job(), [pod(deleted=True)], never, ordered=True), NOW)
     assert (seen.state, seen.exit_code, seen.outputs_done) == ("exited", None, True)
     assert job_seen(View(a_job(), [pod(deleted=True, phase="Failed")], never), NOW).state == "lost"
 
@@ -253,8 +249,10 @@ def test_a_job_runs_when_all_run_and_ends_when_all_ended() -> None:
 def test_after_its_job_was_removed_its_last_words_count() -> None:
     assert job_seen(View(states={0: done(0)}), NOW).exit_code == 0
     assert job_seen(View(states={0: {"phase": "running", "started_at": EPOCH}}), NOW).state == "lost"
-    seen = job_seen(View(states={0: {"phase": "collecting", "exit_code": 143}}), NOW)
+    asked = {0: {"phase": "collecting", "exit_code": 143}}
+    seen = job_seen(View(states=asked, ordered=True), NOW)
     assert (seen.state, seen.exit_code, seen.outputs_done) == ("exited", 143, False)
+    assert job_seen(View(states=asked), NOW).state == "lost"
 
 
 def test_a_job_whose_pods_vanished() -> None:

@@ -91,6 +91,8 @@ class KubeJobs:
     _verdicts: dict[Key, JobSeen] = field(default_factory=dict)
     """What became of them, although their pods will say that they were asked to end."""
     _closed: set[Key] = field(default_factory=set)
+    _ordered: set[Key] = field(default_factory=set)
+    """Attempts whose end was asked for."""
     _told: set[Key] = field(default_factory=set)
     """Attempts whose events were kept."""
     _guarded: dict[str, datetime] = field(default_factory=dict)
@@ -183,19 +185,27 @@ class KubeJobs:
 
     def kill(self, uid: str, attempt: int, grace_s: float) -> None:
         """Pods get their own grace; the Job stays till they are gone."""
+        self._ordered.add((uid, attempt))
         job = self._job(uid, attempt)
         if job is not None and "deletionTimestamp" not in meta(job):
             self.kube.delete(JOBS, namespace_of(job), name_of(job), "Foreground", uid=str(meta(job).get("uid", "")))
 
     def clean(self, uid: str) -> None:
         for body in self.watched.jobs.select(uid_hash(uid)):
-            self._release(body)
-        for key in [key for key in {*self._verdicts, *self._closed, *self._told} if key[0] == uid]:
+            self._release(body, _is_finished(body) or self._ends_by_itself(uid, body))
+        for key in [key for key in {*self._verdicts, *self._closed, *self._told, *self._ordered} if key[0] == uid]:
             self._verdicts.pop(key, None)
             self._closed.discard(key)
             self._told.discard(key)
+            self._ordered.discard(key)
         self.patience.forget(uid)
         self.explainer.forget(uid)
+
+    def _ends_by_itself(self, uid: str, job: Manifest) -> bool:
+        """The Job controller may not have said it yet, but a program that ended ends its pod."""
+        view = self._view(uid, int(labels_of(job).get(marks.ATTEMPT) or 0))
+        seen = job_seen(view, self.now())
+        return seen.state == "exited" and seen.exit_code is not None
 
     def list(self) -> builtins.list[Key]:
         found = {
@@ -218,7 +228,8 @@ class KubeJobs:
         known = job is not None or pods or self.held(uid) is not None
         return View(
             job=job, pods=pods, states=self.door.states(uid, attempt) if known else {},
-            nodes_away=self.watched.nodes_away(), waiting=self.gangs.waiting(job) if job is not None else "",
+            nodes_away=self.watched.nodes_away(), ordered=(uid, attempt) in self._ordered,
+            waiting=self.gangs.waiting(job) if job is not None else "",
         )  # fmt: skip
 
     def _job(self, uid: str, attempt: int) -> Manifest | None:
@@ -266,12 +277,12 @@ class KubeJobs:
         if job is not None and "deletionTimestamp" not in meta(job):
             self.kube.delete(JOBS, namespace_of(job), name_of(job), uid=str(meta(job).get("uid", "")))
 
-    def _release(self, job: Manifest) -> None:
+    def _release(self, job: Manifest, ends: bool) -> None:
         """What nobody needs any more: finished Jobs stay a while for people to look at, the rest goes at once."""
         namespace, name = namespace_of(job), name_of(job)
         if _is_released(job) or "deletionTimestamp" in meta(job):
             return
-        if _is_finished(job) and self.keep_finished_s > 0:
+        if ends and self.keep_finished_s > 0:
             change = {"spec": {"ttlSecondsAfterFinished": int(self.keep_finished_s)}}
             try:
                 self.watched.jobs.took(self.kube.patch(JOBS, namespace, name, change))

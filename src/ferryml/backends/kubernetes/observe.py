@@ -27,6 +27,8 @@ class View:
     """rank -> what stage and collect told the gateway last."""
     nodes_away: frozenset[str] = frozenset()
     """Nodes that are not ready, or gone."""
+    ordered: bool = False
+    """We asked for its end: what its pods come to then is nobody's fault."""
     waiting: str = ""
     """In words, why its pods cannot be made (quota, ...) or are held back (a gang)."""
 
@@ -77,9 +79,8 @@ def being_ended(view: View, verdict: JobSeen) -> JobSeen:
 
 def ranks_of(view: View) -> list[PodSeen]:
     """One for each rank that is known of, by rank; the newest pod counts."""
-    ordered_end = _is_ending(view.job)
-    removed = view.job is None or "deletionTimestamp" in meta(view.job)
-    found: dict[int, PodSeen] = {rank: from_state(rank, state, removed) for rank, state in view.states.items()}
+    ordered_end = _is_ending(view)
+    found: dict[int, PodSeen] = {rank: from_state(rank, state, view.ordered) for rank, state in view.states.items()}
     for pod in sorted(view.pods, key=lambda pod: str(meta(pod).get("creationTimestamp", ""))):
         rank = rank_of(pod)
         seen = pod_seen(pod, view.states.get(rank, {}), ordered_end)
@@ -160,9 +161,9 @@ def _failed(first: PodSeen, ranks: Sequence[PodSeen], started: datetime | None, 
     )  # fmt: skip
 
 
-def _is_ending(job: Manifest | None) -> bool:
+def _is_ending(view: View) -> bool:
     """Its pods are being removed by our order. Those that go because another failed come after that one anyway."""
-    return job is None or "deletionTimestamp" in meta(job) or bool((job.get("spec") or {}).get("suspend"))
+    return view.ordered or bool(((view.job or {}).get("spec") or {}).get("suspend"))
 
 
 def _is_over(job: Manifest | None) -> bool:
