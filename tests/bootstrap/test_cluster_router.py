@@ -147,20 +147,29 @@ async def test_programs_of_a_router_pod(pod, calls):
     assert pod.totals()[B]["errors"] == pod.totals()[A]["errors"] == 0
 
 
+async def _noted(pod, calls):
+    """An answer that was noted: the programs beside HAProxy may come a moment after it, and miss what was before."""
+    for _ in range(50):
+        said = await calls.ask()
+        for _ in range(20):
+            if [UID, said.headers["x-request-id"], A, "1"] in [one for _, *one in pod.ask("/captured?after=0").json()]:
+                return said
+            await asyncio.sleep(0.02)
+    raise AssertionError("nothing was noted")
+
+
 async def test_the_door_tells_only_whom_it_should(pod, calls):
-    said = await calls.ask()
     assert pod.ask("/healthz", "none").status_code == 200
     assert pod.ask("/readyz", "none").status_code == 200
+    said = await _noted(pod, calls)
     for path in ("/state", "/captured?after=0", "/nowhere"):
         assert pod.ask(path, "wrong").status_code == 401
     assert pod.ask("/nowhere").status_code == 404
-    await until(lambda: pod.totals()[A]["requests"] == 1)
-    assert 'ferry_router_requests_total{endpoint="digits",deployment="dep-a",revision="aaaaaaaaaa"} 1' in (
-        pod.ask("/metrics", "none").text.splitlines()
-    )
+    await until(lambda: pod.totals()[A]["requests"] > 0)
+    name = 'ferry_router_requests_total{endpoint="digits",deployment="dep-a",revision="aaaaaaaaaa"} '
+    assert f"{name}{pod.totals()[A]['requests']:g}" in pod.ask("/metrics", "none").text.splitlines()
     assert 'quantile="0.99"' in pod.ask("/metrics", "none").text
-    await until(lambda: pod.ask("/captured?after=0").json())
-    number, *captured = pod.ask("/captured?after=0").json()[0]
+    number, *captured = pod.ask("/captured?after=0").json()[-1]
     assert captured == [UID, said.headers["x-request-id"], A, "1"]
     assert pod.ask(f"/captured?after={number}").json() == []
     state = pod.state()["endpoints"][UID]
