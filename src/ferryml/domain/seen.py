@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -144,3 +145,23 @@ class StoredStatus(Wire):
     @property
     def unsent(self) -> bool:
         return self.version > self.acknowledged
+
+
+def told_anew(statuses: Iterable[StoredStatus], listed: Mapping[str, int], kept: Collection[str]) -> list[StoredStatus]:
+    """What a ledger keeps of its statuses when the server of a new epoch has listed uid -> generation.
+
+    All of it is told again; wishes that are `kept` here and not listed are orphaned. A server brought back from a
+    backup counts generations anew from there: what was said of a later one would outrank everything that is said from
+    now on, so it is said again as of none.
+    """
+    return [
+        one.model_copy(
+            update={
+                "acknowledged": 0,
+                "orphaned": one.uid not in listed and one.uid in kept,
+                "generation": 0 if one.generation > listed.get(one.uid, one.generation) else one.generation,
+            }
+        )
+        for one in statuses
+        if one.uid in listed or one.uid in kept
+    ]

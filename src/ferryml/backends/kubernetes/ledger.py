@@ -19,7 +19,7 @@ from ferryml.domain.errors import FerryError, Forbidden, NotFound, Refused, Unav
 from ferryml.domain.lifecycle import TERMINAL
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import JobOrder
-from ferryml.domain.seen import StoredStatus
+from ferryml.domain.seen import StoredStatus, told_anew
 from ferryml.domain.statuses import GoneStatus, JobStatus
 
 log = logging.getLogger(__name__)
@@ -127,20 +127,8 @@ class KubeLedger:
     def relist(self, wishes: Iterable[Wish], epoch: str, cursor: int) -> None:
         with self._lock:
             came = list(wishes)
-            known = {wish.uid: wish.generation for wish in came}
-            # a server brought back from a backup counts generations anew from there: what was said of a later one
-            # would outrank everything that is said from now on, so it is said again as of none
-            told = [
-                s.model_copy(
-                    update={
-                        "acknowledged": 0,
-                        "orphaned": s.uid not in known and s.uid in self._wishes,
-                        "generation": 0 if s.generation > known.get(s.uid, s.generation) else s.generation,
-                    }
-                )
-                for s in self._statuses.values()
-                if s.uid in known or s.uid in self._wishes
-            ]
+            listed = {wish.uid: wish.generation for wish in came}
+            told = told_anew(self._statuses.values(), listed, self._wishes)
             self._keep_wishes(came)
             self._keep_statuses(told)
             self._keep_cursor(epoch, cursor)

@@ -11,7 +11,7 @@ from pathlib import Path
 from ferryml.domain.error_catalogue import Code
 from ferryml.domain.errors import Unavailable
 from ferryml.domain.link import Wish
-from ferryml.domain.seen import StoredStatus
+from ferryml.domain.seen import StoredStatus, told_anew
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -65,20 +65,8 @@ class LocalLedger:
     def relist(self, wishes: Iterable[Wish], epoch: str, cursor: int) -> None:
         with self._lock:
             came = list(wishes)
-            known = {wish.uid: wish.generation for wish in came}
-            # a server brought back from a backup counts generations anew from there: what was said of a later one
-            # would outrank everything that is said from now on, so it is said again as of none
-            told = [
-                s.model_copy(
-                    update={
-                        "acknowledged": 0,
-                        "orphaned": s.uid not in known and s.uid in self._wishes,
-                        "generation": 0 if s.generation > known.get(s.uid, s.generation) else s.generation,
-                    }
-                )
-                for s in self._statuses.values()
-                if s.uid in known or s.uid in self._wishes
-            ]
+            listed = {wish.uid: wish.generation for wish in came}
+            told = told_anew(self._statuses.values(), listed, self._wishes)
             self._write(wishes=came, statuses=told, epoch=epoch, cursor=cursor)
 
     def bury(self, uid: str, remember: bool) -> None:
