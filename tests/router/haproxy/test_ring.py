@@ -18,10 +18,12 @@ class Workers:
         self._server.bind(path)
         self._server.listen()
 
-    def accept(self) -> tuple[socket.socket, bytes]:
+    def accept(self, pid: int) -> tuple[socket.socket, bytes]:
         self._server.settimeout(5)
         connection, _ = self._server.accept()
-        return connection, connection.recv(200)
+        command = connection.recv(200)
+        connection.sendall(b"Name: HAProxy\nPid: %d\nUptime: 0d\n\n" % pid)
+        return connection, command
 
     def close(self) -> None:
         self._server.close()
@@ -47,14 +49,14 @@ def reader(workers):
 def follow(reader, workers, pid: int, from_start: bool = True):
     thread = threading.Thread(target=reader.follow, args=(pid, from_start))
     thread.start()
-    connection, command = workers.accept()
+    connection, command = workers.accept(pid)
     thread.join(5)
     return connection, command
 
 
 def test_lines_come_whole(reader, workers):
     connection, command = follow(reader, workers, 1)
-    assert command == b"show events events -w\n"
+    assert command == b"show info; show events events -w\n"
     for part in (b"on", b"e\ntw", b"o\n", b"three"):
         connection.sendall(part)
     eventually(lambda: reader.lines == [b"one", b"two"])
@@ -65,7 +67,7 @@ def test_lines_come_whole(reader, workers):
 
 def test_one_that_was_running_is_read_from_now_on(reader, workers):
     connection, command = follow(reader, workers, 1, from_start=False)
-    assert command == b"show events events -w -n\n"
+    assert command == b"show info; show events events -w -n\n"
     connection.close()
 
 
@@ -76,11 +78,39 @@ def test_workers_come_and_go(reader, workers):
     one.sendall(b"from one\n")
     two.sendall(b"from two\n")
     eventually(lambda: sorted(reader.lines) == [b"from one", b"from two"])
-    reader.leave(1)
-    assert one.recv(10) == b""
+    one.close()
     two.close()
     eventually(lambda: reader.followed() == set())
-    one.close()
+
+
+def test_one_that_leaves_is_read_to_its_end(reader, workers):
+    connection, _ = follow(reader, workers, 1)
+    for _ in range(2):
+        reader.leave(1)
+    assert connection.recv(10) == b"", "HAProxy ends after the last line when it is told so"
+    connection.sendall(b"last\n")
+    connection.close()
+    eventually(lambda: reader.followed() == set())
+    assert reader.lines == [b"last"]
+
+
+def test_another_worker_is_not_taken_for_the_one_that_was_meant(reader, workers):
+    refused: list[OSError] = []
+
+    def try_it() -> None:
+        try:
+            reader.follow(2, True)
+        except OSError as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=try_it)
+    thread.start()
+    connection, _ = workers.accept(1)
+    thread.join(5)
+    assert refused
+    assert connection.recv(10) == b""
+    assert reader.followed() == set()
+    connection.close()
 
 
 def test_a_flood_without_line_ends_is_let_go(reader, workers):

@@ -166,9 +166,27 @@ async def test_counts_survive_reloads(on):
             await load.more(40)
             await play.model(letter * 10)
             await play.apply_aside()
-    total = sum(load.seen.values())
-    await until(lambda: play.router.totals(UID)[A].requests == total)
+    assert set(load.seen) == {200}
+    total = load.seen[200]
+    await until(lambda: play.router.totals(UID)[A].requests >= total)
+    await until(lambda: len(play.router.sidecar._master.workers()) == 1)
+    assert play.router.totals(UID)[A].requests == total
     assert play.router.totals(UID)[A].errors == 0
+
+
+async def test_a_slow_reader_loses_no_count_when_old_workers_end(on, monkeypatch):
+    monkeypatch.setattr("ferryml.router.haproxy.ring._PACE_S", 0.4)
+    play = await on()
+    await play.serve(max_concurrent_requests=20)
+    async with Load(play.port, kept=False) as load:
+        for letter in "bc":
+            await load.more(40)
+            await play.model(letter * 10)
+            await play.apply_aside()
+        await load.more(40)
+    await until(lambda: play.router.totals(UID)[A].requests == load.seen[200])
+    await until(lambda: len(play.router.sidecar._master.workers()) == 1)
+    assert play.router.totals(UID)[A].requests == load.seen[200]
 
 
 async def test_a_table_that_cannot_be_is_refused_and_the_old_one_serves(on):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import selectors
 import socket
 import threading
@@ -14,6 +15,8 @@ _MOST_PENDING = 4 * 1024**2
 _PACE_S = 0.01
 """HAProxy writes line by line; reading in batches costs a tenth."""
 
+_PID = re.compile(rb"^Pid: (\d+)$", re.M)
+
 Lines = Callable[[list[bytes]], None]
 
 
@@ -23,6 +26,7 @@ class _Stream:
     pid: int
     take: Lines
     rest: bytes = b""
+    leaving: bool = False
 
 
 class RingReader:
@@ -57,17 +61,24 @@ class RingReader:
         self._waker.close()
 
     def follow(self, pid: int, from_start: bool) -> None:
-        """The worker that accepts commands at the path now. Raises OSError."""
-        for ring, take in self._takers.items():
-            connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(5)
-            connection.connect(self._path)
-            connection.sendall(f"show events {ring} -w{'' if from_start else ' -n'}\n".encode())
-            connection.setblocking(False)
-            stream = _Stream(connection, pid, take)
-            with self._lock:
+        """The worker that accepts commands at the path now, and only if that is `pid`. Raises OSError.
+
+        While one replaces another both accept there; read as the new one, the old one's lines would count twice.
+        """
+        streams: list[_Stream] = []
+        try:
+            for ring, take in self._takers.items():
+                asked = f"show info; show events {ring} -w{'' if from_start else ' -n'}\n"
+                streams.append(_Stream(socket.socket(socket.AF_UNIX), pid, take))
+                streams[-1].rest = _ask(streams[-1].connection, self._path, asked.encode(), pid)
+        except OSError:
+            for stream in streams:
+                stream.connection.close()
+            raise
+        with self._lock:
+            for stream in streams:
                 self._streams.append(stream)
-                self._selector.register(connection, selectors.EVENT_READ, stream)
+                self._selector.register(stream.connection, selectors.EVENT_READ, stream)
         self._waker.send(b"x")
 
     def followed(self) -> set[int]:
@@ -76,10 +87,13 @@ class RingReader:
             return {stream.pid for stream in self._streams}
 
     def leave(self, pid: int) -> None:
-        """An old worker has nothing more to say; it may end."""
+        """An old worker will have nothing more to say; once what it said is read, it may end."""
         with self._lock:
-            for stream in [stream for stream in self._streams if stream.pid == pid]:
-                self._close(stream)
+            for stream in self._streams:
+                if stream.pid == pid and not stream.leaving:
+                    stream.leaving = True
+                    with suppress(OSError):
+                        stream.connection.shutdown(socket.SHUT_WR)  # HAProxy ends too, after the last line
 
     def _run(self) -> None:
         while not self._over:
@@ -112,3 +126,22 @@ class RingReader:
             with suppress(KeyError, ValueError):
                 self._selector.unregister(stream.connection)
             stream.connection.close()
+
+
+def _ask(connection: socket.socket, path: str, command: bytes, pid: int) -> bytes:
+    """Ask for events after the answer to `show info`; returns what came after that."""
+    connection.settimeout(5)
+    connection.connect(path)
+    connection.sendall(command)
+    said = b""
+    while b"\n\n" not in said:
+        part = connection.recv(65536)
+        if not part:
+            raise ConnectionError("HAProxy did not say who it is")
+        said += part
+    info, _, rest = said.partition(b"\n\n")
+    found = _PID.search(info)
+    if found is None or int(found[1]) != pid:
+        raise ConnectionError("another worker of HAProxy answered")
+    connection.setblocking(False)
+    return rest

@@ -154,8 +154,8 @@ class Sidecar:
     def _begin(self, new: Shape) -> None:
         self._write_files(new, checked=True)
         self._program.begin()
-        self._rings.follow(self._master.current(), from_start=True)
         self._shape = new
+        self._read_rings()
 
     def _change(self, old: Shape, new: Shape, certain: bool) -> None:
         changes = plan_changes(old, new)
@@ -182,7 +182,10 @@ class Sidecar:
     def _reload(self) -> None:
         self._master.reload()
         self.reloads += 1
-        with suppress(OSError):
+        self._read_rings()
+
+    def _read_rings(self) -> None:
+        with suppress(OSError):  # the next turn of `_follow` has it, from the start
             self._rings.follow(self._master.current(), from_start=True)
 
     def _write_files(self, new: Shape, checked: bool) -> None:
