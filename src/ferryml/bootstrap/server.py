@@ -10,12 +10,14 @@ import threading
 import time
 from functools import partial
 from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from ferryml.bootstrap import state
 from ferryml.bootstrap.dice import SystemDice
+from ferryml.bootstrap.ending import bound, leave
 from ferryml.bootstrap.keys import FileKeys, write_secret
 from ferryml.bootstrap.loops import Loop, Loops
 from ferryml.control import endpoint_reports, feedback, job_reports, tokens, workspaces
@@ -75,13 +77,17 @@ class ServerProgram:
         """Where people and sites reach it."""
         return workspaces.public_url(self.deps)
 
-    def run(self) -> None:
-        """Serve until a signal comes; then end what is under way and return."""
+    def run(self) -> NoReturn:
+        """Serve until a signal comes; then end what is under way, and the process with it."""
         self.loops.start()
+        code = 0
         try:
             self._server.run(sockets=[self._listener])
+        except SystemExit as told:  # uvicorn raises the signal again, which the command made a good end
+            code = told.code if isinstance(told.code, int) else 1
         finally:
             self._end()
+        leave(code)
 
     def start(self) -> None:
         """Serve in a thread; returns once requests are answered."""
@@ -164,13 +170,15 @@ def check_exposure(settings: ServerSettings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Tells those who wait that the server ends, so that long polls do not hold it up."""
+    """Tells those who wait that the server ends, so that long polls do not hold it up; then its time is short."""
 
     def __init__(self, config: uvicorn.Config, deps: Deps) -> None:
         super().__init__(config)
         self._deps = deps
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self._deps.stopping.is_set():
+            bound(self._deps.settings.stop_limit_s)
         self._deps.stopping.set()
         super().handle_exit(sig, frame)
 

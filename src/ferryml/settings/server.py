@@ -83,6 +83,16 @@ class ServerSettings(Settings):
     job_token_ttl_s: Annotated[
         int, Field(ge=60), Knob("Life of the token that a job or a deployment holds; the gateway renews it.", unit="s")
     ] = DAY
+    stop_limit_s: Annotated[
+        float,
+        Field(ge=0, le=3600),
+        Knob(
+            "After SIGTERM: when a server that has not ended says where its threads stand, and is gone; nothing "
+            "durable is lost by that. Below the 30 s after which Kubernetes kills.",
+            unit="s",
+            off="0",
+        ),
+    ] = 20
     wish_poll_s: Annotated[
         float,
         Field(ge=0, le=60),
