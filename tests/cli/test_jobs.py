@@ -115,3 +115,17 @@ def test_language_errors_submit_nothing(ferry, job):
 def test_save_as_writes_yaml(ferry, job, alone):
     assert ferry("job", "create", "-f", "job.yml", "-a", "saved.yml", "-o", "none").code == 0
     assert "command: python main.py" in (alone / "saved.yml").read_text()
+
+
+def test_logs_that_stay_on_the_site_are_said_to(ferry, desk):
+    desk.job(name="quiet")
+    desk.turns()
+    desk.reports("cloud", "quiet", "Running", logs="site")
+    desk.reports("cloud", "quiet", "Completed", 2, logs="site", outputs={})
+    desk.turns()
+    words = "logs of quiet stay on site cloud; on the site `ferry gateway logs quiet` reads them"
+    followed = ferry("job", "stream", "-n", "quiet")
+    assert (followed.code, followed.err.count(words)) == (0, 1), followed.err
+    assert words in ferry("job", "logs", "-n", "quiet").err
+    refused = ferry("job", "logs", "-n", "quiet", "-p", "user_logs/std_log.txt")
+    assert (refused.code, "logs of job quiet stay on site cloud" in refused.err) == (1, True)

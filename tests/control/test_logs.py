@@ -42,3 +42,12 @@ def test_an_ended_job_is_not_waited_for(play):
     play.turns()
     with pytest.raises(NotFound):
         read(play, name, wait=20)
+
+
+def test_logs_that_stay_are_said_to(play):
+    play.site()
+    name = play.running()
+    play.reports("cloud", name, "Completed", 2, logs="site")
+    play.turns()
+    with pytest.raises(NotFound, match="stay on site cloud"):
+        read(play, name)

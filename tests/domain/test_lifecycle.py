@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ferryml.domain.lifecycle import TERMINAL, JobTrack, Prepare, Rules, Seen, Start, Stop, decide, status_of
 from ferryml.domain.orders import DatastorePath, EnvironmentOrder, JobOrder, OutputOrder, Residency, TreeRef
 from ferryml.domain.seen import EnvSeen, JobSeen, Receipt
-from ferryml.domain.statuses import OutputResult
+from ferryml.domain.statuses import LOG, Finding, OutputResult
 
 T0 = datetime(2024, 5, 1, tzinfo=UTC)
 TREE = TreeRef(digest="sha256:" + "a" * 64)
@@ -327,3 +327,13 @@ def test_what_a_bound_job_printed_does_not_leave_its_site() -> None:
     assert "1,2,3" not in told.model_dump_json()
     open_ = status_of(track, a_job(residency=Residency(zones=("z",), release=("logs",))))
     assert open_.error_lines == track.error_lines
+
+
+def test_where_a_site_keeps_its_logs_no_line_of_them_is_told() -> None:
+    quote = Finding(code="UserCodeFailed", cause="it failed", evidence=f"{LOG}: row 1,2,3", check="program.failed")
+    play = Play(rules=Rules(logs_stay=True)).runs()
+    play.sees(phase="Failed", job=exited(1, error_lines=("row 1,2,3",), findings=(quote,)), receipt=receipt())
+    told = status_of(play.track, play.order, play.rules)
+    assert "1,2,3" not in told.model_dump_json()
+    assert (told.logs, told.reason) == ("site", "exit code 1; what it printed stays on its site")
+    assert status_of(play.track, play.order).logs == "server"

@@ -88,3 +88,16 @@ def test_bound_logs_stay(gateway: PlayPlace, play_server: PlayServer) -> None:
     caller = gateway.admit(zones=("eu",), release=("metrics",))
     assert gateway.door.take_log(caller, "a.txt", 0, b"secret") == 6
     assert gateway.journal.streams_waiting() == []
+
+
+def test_a_site_may_keep_all_its_logs(gateway: PlayPlace, play_server: PlayServer) -> None:
+    gateway.door.logs_stay = True
+    caller = gateway.admit()
+    assert gateway.door.take_log(caller, "a.txt", 0, b"line\n") == 5
+    gateway.door.append_log("job.w.j", 1, "system_logs/environment.log", b"installed")
+    gateway.door.complete(caller, 0)
+    gateway.drain()
+    assert play_server.logs() == {}
+    found = gateway.door.receipt("job.w.j", 1)
+    assert found is not None
+    assert found.forwarded, "what stays is waited for by nobody"

@@ -178,3 +178,19 @@ def test_everything_survives_a_kill(tmp_path: Path) -> None:
     assert second.who("hash1") == JOB
     assert second.append_log(JOB, "a.txt", 0, b"12345") == 5
     assert logged(second) == [(1, "a.txt", 0), (2, "a.txt", 3)]
+
+
+def test_kept_logs_are_bounded_oldest_work_first(journal: Journal) -> None:
+    other, third = Caller("job.w.k", 1, "w", "grant"), Caller("job.w.l", 1, "w", "grant")
+    journal.append_log(JOB, "a.txt", 0, b"x" * 40, held=True)
+    for caller in (other, third):
+        journal.admit(caller, "")
+        journal.append_log(caller, "a.txt", 0, b"x" * 40, held=True)
+    journal.append_log(JOB, "a.txt", 40, b"y" * 10, held=True)
+    output = OutputRecord(name="o", tree=TREE)
+    journal.append(other.uid, 1, output, held=True)
+    assert journal.trim_kept_logs(100) == 40
+    assert journal.trim_kept_logs(100) == 0
+    rows = journal._db.rows("SELECT DISTINCT uid FROM entries WHERE item LIKE '%\"log\"%'")
+    assert rows == [("job.w.j",), ("job.w.l",)], "the one that spoke longest ago is gone"
+    assert journal._db.rows("SELECT uid FROM entries WHERE uid = ?", other.uid), "only its logs"

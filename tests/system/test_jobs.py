@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from ferryml.backends.local.processes import start_mark
+from ferryml.bootstrap.kept_logs import kept_logs
+from ferryml.settings import ClusterSettings
 from fixtures_site import Programs, wait_until
 
 pytestmark = pytest.mark.timeout(120)
@@ -132,3 +134,16 @@ def test_an_environment_that_cannot_be_made_names_the_package(programs: Programs
     job = programs.settles("broken")
     assert (job["status"], job["ferry"]["code"]) == ("Failed", "EnvironmentFailed")
     assert "ferryml-no-such-package-xyz" in job["ferry"]["reason"]
+
+
+def test_a_site_keeps_its_logs(programs: Programs) -> None:
+    kept = programs.join(log_upload="none")
+    programs.attach()
+    programs.submit("quiet", "echo figures of patients; exit 3")
+    job = programs.settles("quiet")
+    assert (job["status"], job["ferry"]["logs_stay"]) == ("Failed", "on site local"), job["ferry"]
+    assert "patients" not in str(programs.job("quiet")["ferry"] | {"order": ""})
+    assert programs.api.get("/workspaces/default/jobs/quiet/logs").json() == []
+    there = kept_logs(kept.settings, ClusterSettings())
+    assert {each["path"] for each in there.list("default", "quiet")} == {"user_logs/std_log.txt"}
+    assert b"".join(there.read("default", "quiet", "user_logs/std_log.txt")) == b"figures of patients\n"

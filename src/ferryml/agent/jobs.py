@@ -107,7 +107,9 @@ class JobOperator:
             raise Refused("BadRequest", f"{wish.uid} is not a job")
         self._looked[wish.uid] = (now, wish.generation)
         track = self._step(wish, wish.order, track, now)
-        return JobTurn(status_of(track, wish.order), {"track": track.model_dump(mode="json")}, track.attempt)
+        return JobTurn(
+            status_of(track, wish.order, self._rules.lifecycle), {"track": track.model_dump(mode="json")}, track.attempt
+        )
 
     def _is_news(self, uid: str) -> bool:
         return self._news is None or uid in self._news

@@ -281,7 +281,7 @@ def _pace(settings: SiteSettings) -> Pace:
 
 def _job_rules(settings: SiteSettings) -> JobRules:
     return JobRules(
-        lifecycle=Rules(upload_grace_s=settings.upload_grace_s),
+        lifecycle=Rules(upload_grace_s=settings.upload_grace_s, logs_stay=settings.log_upload == "none"),
         max_parallel=settings.max_parallel_jobs or UNLIMITED,
         cancel_grace_s=settings.cancel_grace_s,
         keep_finished_s=settings.keep_finished_s,

@@ -46,6 +46,7 @@ class GatewayParts:
         self._mlflow = MlflowDoor(self.db, self.journal, runs, self.store, uplink, self.forwarder)
         self._mlflow.new_run_id = lambda: secrets.token_hex(16)
         self.door = Door(grants, self.db, self.journal, runs, self.store, uplink, dice.secret)
+        self.door.logs_stay = settings.log_upload == "none"
         self.forwarder.chores = self._chores
         self._trimmed = time.monotonic()
         self.routes = Routes(self.door, self._mlflow, self.store, settings.max_body_bytes)
@@ -60,10 +61,12 @@ class GatewayParts:
 
     def _chores(self) -> None:
         self._mlflow.fetch_bases()
-        limit = self._settings.store_max_bytes
-        if limit and time.monotonic() - self._trimmed > TRIM_EVERY_S:
+        if time.monotonic() - self._trimmed > TRIM_EVERY_S:
             self._trimmed = time.monotonic()
-            self.door.trim(limit)
+            if self._settings.kept_logs_max_bytes:
+                self.journal.trim_kept_logs(self._settings.kept_logs_max_bytes)
+            if self._settings.store_max_bytes:
+                self.door.trim(self._settings.store_max_bytes)
 
 
 class GatewayProgram:

@@ -234,7 +234,7 @@ def _patiently(
 
 def _job_rules(settings: SiteSettings) -> JobRules:
     return JobRules(
-        lifecycle=Rules(upload_grace_s=settings.upload_grace_s),
+        lifecycle=Rules(upload_grace_s=settings.upload_grace_s, logs_stay=settings.log_upload == "none"),
         max_parallel=settings.max_parallel_jobs or os.cpu_count() or 1,
         cancel_grace_s=settings.cancel_grace_s,
         keep_finished_s=settings.keep_finished_s,

@@ -21,6 +21,14 @@ def said(job: Mapping[str, Any]) -> str:
     return f"{job['name']} is {job['status']}:{code} {reason}"
 
 
+def logs_stay(job: Mapping[str, Any]) -> str:
+    """Where a job's logs are when they never come here; empty when they do."""
+    where = (job.get("ferry") or {}).get("logs_stay")
+    if not where:
+        return ""
+    return f"logs of {job['name']} stay {where}; on the site `ferry gateway logs {job['name']}` reads them"
+
+
 def explained(name: str, found: Mapping[str, Any]) -> str:
     """What `job show --explain` prints."""
     code = f" [{found['code']}]" if found.get("code") else ""

@@ -11,7 +11,7 @@ import typer
 from ferryml.cli import kit
 from ferryml.cli.assets import Archived, ArchivedOnly, archived_word, loader
 from ferryml.cli.editing import changes
-from ferryml.cli.job_words import FAILED, explained, said
+from ferryml.cli.job_words import FAILED, explained, logs_stay, said
 from ferryml.cli.kit import Edits, Shared, new_app
 
 COLUMNS = ("name", "display_name", "status", "compute", "experiment_name", "creation_context.created_at")
@@ -141,7 +141,10 @@ def logs(
 ) -> Any:  # fmt: skip
     """List a job's log files, or print one."""
     if path is None:
-        return shared.client.jobs.logs(name)
+        found = shared.client.jobs.logs(name)
+        if not found and (text := logs_stay(shared.client.jobs.get(name))):
+            shared.talk.note(text)
+        return found
     from ferryml.sdk.client import stdout_bytes
 
     shared.client.jobs.log(name, path, stdout_bytes)
@@ -166,8 +169,16 @@ def _follow(shared: Shared, name: str) -> Any:
         sys.stderr.buffer.write(data)
         sys.stderr.buffer.flush()
 
+    told: set[str] = set()
+
+    def seen(job: dict[str, Any]) -> None:
+        shared.talk.state(job)
+        if (text := logs_stay(job)) and text not in told:
+            shared.talk.note(text)
+            told.add(text)
+
     # who asks for a part of the answer reads standard output: the log must not stand before it
-    job = shared.client.jobs.stream(name, aside if shared.asked else stdout_bytes, shared.talk.state)
+    job = shared.client.jobs.stream(name, aside if shared.asked else stdout_bytes, seen)
     if shared.asked:
         kit.show(job, shared, COLUMNS)
     if job["status"] in FAILED:

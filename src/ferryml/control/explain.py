@@ -51,9 +51,8 @@ def explain(row: Row, site: Row | None, places: Iterable[Place] = ()) -> Json:
     hints = [MEANING[code][1]] if code in MEANING else []
     if row.phase in WAITING and site is not None and site.phase in (PENDING, OFFLINE):
         hints.append(f"Start the agent of site {site.name}.")
-    residency = row.status.get("residency") or {}
-    if residency.get("zones") and "logs" not in residency.get("release", ()):
-        hints.append(f"Its logs stay in {', '.join(residency['zones'])}: look at them on the site.")
+    if where := kept_where(row):
+        hints.append(f"Its logs stay {where}: `ferry gateway logs` reads them there.")
     return {
         "status": row.phase, "reason": reason(row, site), "code": code, "hints": hints,
         "error_lines": row.status.get("error_lines", []), "notes": row.status.get("notes", []),
@@ -61,6 +60,14 @@ def explain(row: Row, site: Row | None, places: Iterable[Place] = ()) -> Json:
         "site_state": site.phase if site else "Gone", "findings": row.status.get("findings", []),
         "alternatives": [asdict(each) for each in _alternatives(row, tuple(places))],
     }  # fmt: skip
+
+
+def kept_where(row: Row) -> str:
+    """In words, where the logs of a job stay; empty when they come to the server."""
+    residency = row.status.get("residency") or {}
+    if residency.get("zones") and "logs" not in residency.get("release", ()):
+        return f"in {', '.join(residency['zones'])}"
+    return f"on site {row.status.get('site')}" if row.status.get("logs") == "site" else ""
 
 
 def _alternatives(row: Row, places: tuple[Place, ...]) -> tuple[Alternative, ...]:

@@ -94,7 +94,7 @@ def _merged(row: Row, report: Report, status: JobStatus) -> dict[str, Any]:
     ours = [time for time in row.status["times"] if time.get("by") == "server" or time["phase"] == "CancelRequested"]
     theirs = [time.model_dump(mode="json") for time in status.times]
     told = status.model_dump(
-        mode="json", include={"reason", "code", "exit_code", "error_lines", "node", "receipt", "usage"}
+        mode="json", include={"reason", "code", "exit_code", "error_lines", "node", "receipt", "usage", "logs"}
     )
     if not may_leave(order_of(row).residency, "logs") and told["error_lines"]:
         # Lines of output may quote the data, so they stay with it.

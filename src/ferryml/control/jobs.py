@@ -137,7 +137,7 @@ def view(deps: Deps, row: Row, reason: str = "") -> Json:
     """A job as `az ml` shows it."""
     status = {key: value for key, value in row.status.items() if key not in PRIVATE}
     url = public_url(deps)
-    ours = {**status, "reason": reason or status.get("reason", "")}
+    ours = {**status, "reason": reason or status.get("reason", ""), "logs_stay": explain.kept_where(row)}
     return shown(
         row, ours, status=row.phase, mlflow_run_id=status.get("mlflow_run_id", ""),
         parent_job_name=row.parent or None, display_name=row.spec.get("display_name") or row.name,

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 
 from ferryml.control.context import Caller, Deps, allow
+from ferryml.control.explain import kept_where
 from ferryml.control.jobs import TERMINAL
-from ferryml.control.ports import Json
+from ferryml.control.ports import Json, Row
 from ferryml.control.rows import need
 from ferryml.domain.errors import NotFound
 
@@ -49,7 +50,13 @@ def read(
             data = tx.read_log(workspace, uid, path, offset, limit)
         left = deadline - time.monotonic()
         if row.phase in TERMINAL and path not in sizes:
-            raise NotFound("NotFound", f"job {name} has no log {path!r}", f"It has: {', '.join(sizes) or 'none'}.")
+            raise _absent(row, path, sizes)
         if data or row.phase in TERMINAL or left <= 0 or deps.stopping.is_set():
             return Piece(data, sizes.get(path, 0), row.phase)
         deps.wait(f"job:{uid}", left)
+
+
+def _absent(row: Row, path: str, sizes: dict[str, int]) -> NotFound:
+    if where := kept_where(row):
+        return NotFound("NotFound", f"logs of job {row.name} stay {where}", "`ferry gateway logs` reads them there.")
+    return NotFound("NotFound", f"job {row.name} has no log {path!r}", f"It has: {', '.join(sizes) or 'none'}.")

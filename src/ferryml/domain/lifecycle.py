@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from ferryml.domain.orders import EnvironmentOrder, JobOrder, Wire
+from ferryml.domain.residency import may_leave
 from ferryml.domain.seen import EnvSeen, JobSeen, Receipt
 from ferryml.domain.statuses import Finding, JobPhaseTime, JobStatus, OutputResult
 
@@ -67,6 +68,8 @@ class Rules:
     """After a cancel: time for the runner to hand over what the program had written."""
     backoff_min_s: float = 2
     backoff_max_s: float = 300
+    logs_stay: bool = False
+    """The site keeps all logs, in every form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +128,15 @@ def decide(
             return _finish(order, track, seen, now, rules), ()
 
 
-def status_of(track: JobTrack, order: JobOrder) -> JobStatus:
-    """What the server is told. Lines of output may quote bound data, so without a release of logs they stay."""
-    stays = bool(track.error_lines and order.residency.zones and "logs" not in order.residency.release)
+def status_of(track: JobTrack, order: JobOrder, rules: Rules = Rules()) -> JobStatus:
+    """What the server is told. Lines of output are lines of a log: where logs stay, they stay in every form."""
+    silent = not _words_may_leave(order, rules)
+    stays = bool(track.error_lines) and silent
+    where = "on its site" if may_leave(order.residency, "logs") else "in its zone"
     return JobStatus(
         phase=track.phase,
         times=track.times,
-        reason=f"exit code {track.exit_code}; what it printed stays in its zone" if stays else track.reason,
+        reason=f"exit code {track.exit_code}; what it printed stays {where}" if stays else track.reason,
         code=track.code,
         exit_code=track.exit_code,
         error_lines=() if stays else track.error_lines,
@@ -141,8 +146,9 @@ def status_of(track: JobTrack, order: JobOrder) -> JobStatus:
         lock=track.lock,
         environment_key=order.environment.key,
         notes=track.notes,
-        findings=track.findings,
+        findings=tuple(each for each in track.findings if not (silent and each.quotes_log)),
         usage=track.usage,
+        logs="site" if silent else "server",
     )
 
 
@@ -232,7 +238,7 @@ def _finish(order: JobOrder, track: JobTrack, seen: Seen, now: datetime, rules: 
     if job.code:
         return _failed(track, job.code, job.message or job.code, now)
     if job.exit_code != 0:
-        return _failed(track, "UserCodeFailed", _why(order, job), now)
+        return _failed(track, "UserCodeFailed", _why(order, job, rules), now)
     if receipt is None:
         return _failed(track, "UploadFailed", f"outputs did not arrive within {rules.upload_grace_s:g} s", now)
     if receipt.lost_outputs:
@@ -314,18 +320,19 @@ def _waiting(receipt: Receipt) -> str:
     return f"outputs and logs are safe on the site; {receipt.waiting} of them wait for the server to take them"
 
 
-def _why(order: JobOrder, job: JobSeen) -> str:
+def _why(order: JobOrder, job: JobSeen, rules: Rules) -> str:
     ended = f"the program ended with exit code {job.exit_code}"
     if not job.error_lines:
         return ended
-    if not _words_may_leave(order):
+    if not may_leave(order.residency, "logs"):
         return f"{ended}; what it said is bound to {', '.join(order.residency.zones)} and stays on the site"
+    if rules.logs_stay:
+        return f"{ended}; what it said stays on the site"
     return f"{ended}: {job.error_lines[0]}"
 
 
-def _words_may_leave(order: JobOrder) -> bool:
-    """Error lines are lines of a log: bound logs stay on the site in every form."""
-    return not order.residency.zones or "logs" in order.residency.release
+def _words_may_leave(order: JobOrder, rules: Rules) -> bool:
+    return may_leave(order.residency, "logs") and not rules.logs_stay
 
 
 def _union(old: tuple[str, ...], new: Iterable[str]) -> tuple[str, ...]:

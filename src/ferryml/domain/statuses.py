@@ -67,6 +67,8 @@ class JobStatus(Wire):
     environment_key: str = ""
     notes: tuple[str, ...] = ()
     """Said once, e.g. `image is not honoured by a local site`."""
+    logs: Literal["server", "site"] = "server"
+    """Where its logs are: those that residency binds, or that the site keeps, never leave it."""
     usage: dict[str, float] = {}
     """`cpu_seconds`, `memory_peak_bytes` of the last attempt; empty when the site does not measure."""
     findings: tuple[Finding, ...] = ()

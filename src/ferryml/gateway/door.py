@@ -45,6 +45,8 @@ class Door:
         self.pods: Pods | None = None
         """On a cluster: who comes in with a service account's token."""
         self.environments: Environments | None = None
+        self.logs_stay = False
+        """The site's own wish for all its work, beside what residency binds."""
 
     # for the agent
 
@@ -158,7 +160,7 @@ class Door:
         claims = self.grant_of(caller)
         if "logs" not in claims.writes:
             raise Forbidden("BadGrant", f"{caller.uid} has no logs")
-        return self._journal.append_log(caller, path, offset, data, held=stays(claims, "logs"))
+        return self._journal.append_log(caller, path, offset, data, held=self.logs_stay or stays(claims, "logs"))
 
     def complete(self, caller: Caller, exit_code: int, of: int = 1) -> int | None:
         """The receipt's number; None while other ranks of the `of` have not completed."""

@@ -21,6 +21,8 @@ from ferryml.gateway.database import Database
 
 Item = LogChunk | MlflowCall | OutputRecord
 _ITEM: TypeAdapter[Item] = TypeAdapter(Item)
+KEPT_LOG = "state = 'held' AND json_extract(item, '$.kind') = 'log'"
+"""Of entries: log lines that stay on the site."""
 _OF_A_UID = (
     "streams", "outputs", "refusals", "logs", "runs", "facts", "answers", "artifacts", "admissions", "states", "shares",
     "finished", "sources",
@@ -143,6 +145,8 @@ class Journal:
             item = LogChunk(path=path, offset=size, data=base64.b64encode(fresh).decode())
             self.append(caller.uid, caller.attempt, item, held=held)
             self._db.run("REPLACE INTO logs VALUES (?, ?, ?)", caller.uid, path, size + len(fresh))
+            if held:
+                self._count_kept(caller.uid, len(fresh))
             return size + len(fresh)
 
     def add_output(self, caller: Caller, record: OutputRecord, blobs: tuple[str, ...]) -> int:
@@ -277,6 +281,27 @@ class Journal:
                 for table in _OF_A_UID:
                     self._db.run(f"DELETE FROM {table} WHERE uid = ?", uid)  # noqa: S608  names are ours
         return len(over)
+
+    def trim_kept_logs(self, limit: int) -> int:
+        """Removes logs that stay here, of the work that spoke longest ago, down to `limit` bytes; returns how many."""
+        gone = 0
+        for uid, size in self._db.rows("SELECT uid, size FROM kept_logs ORDER BY turn"):
+            row = self._db.row("SELECT COALESCE(SUM(size), 0) FROM kept_logs")
+            if row is None or cast(int, row[0]) <= limit:
+                break
+            with self._db.transaction():
+                self._db.run(f"DELETE FROM entries WHERE uid = ? AND {KEPT_LOG}", uid)  # noqa: S608  a constant
+                self._db.run("DELETE FROM kept_logs WHERE uid = ?", uid)
+            gone += cast(int, size)
+        return gone
+
+    def _count_kept(self, uid: str, size: int) -> None:
+        self._db.run(
+            "INSERT INTO kept_logs VALUES (?, ?, (SELECT COALESCE(MAX(turn), 0) + 1 FROM kept_logs)) "
+            "ON CONFLICT DO UPDATE SET size = size + excluded.size, turn = excluded.turn",
+            uid,
+            size,
+        )
 
     def _open(self, caller: Caller) -> None:
         self._db.run(

@@ -128,6 +128,26 @@ class SiteSettings(Settings):
         ),
     ] = 3600
 
+    # Logs
+    log_upload: Annotated[
+        Literal["all", "none"],
+        Knob(
+            "Whether logs of jobs, environments and deployments go to the server; none keeps them in the site store, "
+            "where `ferry gateway logs` reads them, with the lines of errors that quote them.",
+            off="none",
+        ),
+    ] = "all"
+    kept_logs_max_bytes: Annotated[
+        int,
+        Field(ge=0),
+        Knob(
+            "Most bytes of logs that stay on the site, for log_upload=none or for their zone; beyond it those of the "
+            "work that spoke longest ago are removed whole.",
+            unit="bytes",
+            off="0: bounded by the disk alone",
+        ),
+    ] = 5 * GIB
+
     # Limits
     min_free_disk_bytes: Annotated[
         int,
