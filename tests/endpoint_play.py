@@ -10,6 +10,7 @@ from ferryml.control import deployments, endpoints, link
 from ferryml.control.loops import settle
 from ferryml.domain.link import Report, Wish
 from ferryml.domain.orders import EndpointOrder
+from ferryml.domain.routes import key_id
 from ferryml.domain.statuses import EndpointStatus, GoneStatus, RevisionStatus, RolloutStatus
 
 NAME, UID = "digits", f"endpoint.{WORKSPACE}.digits"
@@ -94,6 +95,11 @@ class EndpointPlay:
                 rollout=order.rollout.rollout, state=rollout, since=self.play.dice.now(), reason=f"it {rollout}"
             )
         return self.report(EndpointStatus(**{**told, **status}), wish.generation if generation is None else generation)
+
+    def accepts(self) -> None:
+        """The site's router opens to what its present wish says."""
+        pems = self.order().token_public_key.split("-----END PUBLIC KEY-----\n")[:-1]
+        self.says(token_keys=tuple(key_id(f"{pem}-----END PUBLIC KEY-----\n") for pem in pems))
 
     def report(self, status: Any, generation: int, uid: str = UID) -> None:
         self.version += 1

@@ -15,12 +15,14 @@ from ferryml.backends.local.serving import LocalServing
 from ferryml.backends.local.serving_captures import CaptureFile
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import EndpointOrder, FeedbackOrder, RolloutOrder, RolloutStep
+from ferryml.domain.routes import key_id
 from ferryml.domain.seen import StoredStatus
 from ferryml.domain.statuses import GoneStatus
 from ferryml.router.app import Router
 from ferryml.router.threaded import RouterThread
 from ferryml.settings import RouterSettings
 from fixtures_serving import ReadyMade, a_revision, until
+from token_play import Signer
 
 UID = "endpoint.ws.digits"
 KEY = "secret"
@@ -137,6 +139,14 @@ def second(site: Site, score: str, **plan) -> None:
     order = RolloutOrder(rollout="r2", deployment="blue", champion=A, candidate=B, **plan)
     old, new = a_revision(site.shelf, says("old"), A), a_revision(site.shelf, score, B)
     site.wish(old, new, rollout=order, serving={"blue": A}, traffic={"blue": 100})
+
+
+def test_the_site_says_whose_tokens_open_it(site):
+    one, other = Signer(), Signer()
+    site.wish(auth_mode="aml_token", token_public_key=one.public + other.public)
+    assert site.turn().token_keys == (key_id(one.public), key_id(other.public))
+    site.wish()
+    assert site.turn().token_keys == ()
 
 
 def test_from_nothing_to_an_answer_and_gone(site):

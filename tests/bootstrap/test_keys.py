@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from ferryml.bootstrap.keys import LEEWAY_S, LONGEST_S, FileKeys, new_key_file, write_secret
 from ferryml.domain.errors import Forbidden, Refused, Unauthenticated
 from ferryml.domain.link import Grant
+from ferryml.domain.routes import key_id
 
 GRANT = Grant(iss="s", site="edge", uid="job.w.j", generation=1, workspace="w", kind="Job", name="j")
 
@@ -69,6 +70,22 @@ def test_what_is_sealed_is_not_readable_and_not_forgeable(tmp_path):
     for other in (theirs.seal("secret"), sealed[:-2], "", "ü"):
         with pytest.raises(Refused):
             mine.unseal(other)
+
+
+def test_tokens_are_signed_by_keys_that_only_this_server_can_use(tmp_path):
+    mine, theirs = FileKeys(tmp_path / "a"), FileKeys(tmp_path / "b")
+    public, sealed = mine.new_token_key()
+    token = mine.sign_token(sealed, {"aud": "endpoint.w.e", "exp": 4_000_000_000})
+    assert jwt.get_unverified_header(token) == {"alg": "ES256", "kid": key_id(public), "typ": "JWT"}
+    assert jwt.decode(token, public, ["ES256"], audience="endpoint.w.e")["exp"] == 4_000_000_000
+    assert mine.new_token_key()[0] != public
+    for keys, given in ((theirs, sealed), (mine, mine.seal(_ed25519_pem())), (mine, "x")):
+        with pytest.raises(Refused):
+            keys.sign_token(given, {})
+
+
+def _ed25519_pem():
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def test_a_secret_file_is_never_overwritten(tmp_path):

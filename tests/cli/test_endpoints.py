@@ -40,6 +40,14 @@ def test_an_endpoint_before_its_site_answers(ferry, alone):
     fresh = json.loads(ferry("online-endpoint", "regenerate-keys", "-n", "ep1", "--key-type", "Secondary").out)
     assert fresh["primaryKey"] == keys["primaryKey"]
     assert fresh["secondaryKey"] != keys["secondaryKey"]
+    made = ferry(
+        "online-endpoint", "create", "-n", "ep2", "--auth-mode", "aml_token", "--set", "compute=c1", "--no-wait"
+    )
+    assert made.code == 0, made.err
+    token = json.loads(ferry("online-endpoint", "get-credentials", "-n", "ep2").out)
+    assert set(token) == {"accessToken", "expiryTimeUtc", "refreshAfterTimeUtc", "tokenType"}
+    no_keys = ferry("online-endpoint", "regenerate-keys", "-n", "ep2", "--key-type", "primary")
+    assert (no_keys.code, no_keys.err.split()[1]) == (1, "[NotSupported]")
     refused = ferry("online-endpoint", "update", "-n", "ep1", "--traffic", "blue=110")
     assert (refused.code, refused.err.split()[1]) == (1, "[TrafficInvalid]")
     assert ferry("online-endpoint", "invoke", "-n", "ep1").code == 3

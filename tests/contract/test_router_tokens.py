@@ -6,6 +6,7 @@ import time
 import jwt
 import pytest
 
+from ferryml.bootstrap.keys import FileKeys
 from ferryml.domain.routes import key_id
 from router_play import KEY, until
 from token_play import UID, Signer, forced, part
@@ -24,6 +25,19 @@ async def test_a_token_opens(play, signer):
     long = signer.token(note="x" * 3000)
     assert (await play.ask(key=long)).status == 200
     assert "authorization" not in play.models["a" * 10][0].seen[0][1]
+
+
+async def test_tokens_that_the_server_signs_open(play, tmp_path):
+    keys = FileKeys(tmp_path / "server.json")
+    public, sealed = keys.new_token_key()
+    play.token_keys = (Signer().public, public)
+    await play.serve()
+    claims = {"iss": keys.server_id, "sub": "ann", "jti": "x", "iat": int(time.time()), "exp": int(time.time()) + 60}
+    assert (await play.ask(key=keys.sign_token(sealed, {**claims, "aud": UID}))).status == 200
+    assert (await play.ask(key=keys.sign_token(sealed, {**claims, "aud": f"{UID}x"}))).status == 401
+    assert (await play.ask(key=keys.sign_token(sealed, {**claims, "aud": UID, "exp": 1}))).status == 401
+    stranger = keys.new_token_key()[1]
+    assert (await play.ask(key=keys.sign_token(stranger, {**claims, "aud": UID}))).status == 401
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_a_reader_sees_no_keys(site):
     [
         ({"traffic": {"blue": 100}}, "TrafficInvalid"), ({"mirror_traffic": {"blue": 10}}, "TrafficInvalid"),
         ({"compute": "nowhere"}, "ComputeNotFound"), ({"name": "x"}, "BadName"), ({"name": "a" * 40}, "BadName"),
-        ({"auth_mode": "aml_token"}, "NotSupported"), ({"colour": 1}, "UnknownField"),
+        ({"auth_mode": "aad_token"}, "NotSupported"), ({"colour": 1}, "UnknownField"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_whole(site, fields, wanted):
@@ -88,6 +88,19 @@ def test_names_are_unique_in_workspace_and_on_site(site):
     computes.attach(site.deps, OWNER, "other", {"type": "local", "name": "c1", "site": "cloud"})
     with pytest.raises(Conflict, match="another workspace"):
         endpoints.create(site.deps, OWNER, "other", {"name": NAME, "compute": "c1"})
+
+
+def test_scorers_learn_where_to_ask_and_no_more(site):
+    site.endpoint()
+    scorer = Caller("sam", "scorer", WORKSPACE)
+    told = endpoints.scoring(site.deps, scorer, WORKSPACE, NAME)
+    assert (told["auth_mode"], set(told)) == ("key", {"name", "auth_mode", "scoring_uri", "openapi_uri"})
+    assert told["scoring_uri"].endswith("/api/v1/endpoint/digits/score")
+    for act in (endpoints.show, endpoints.keys, endpoints.stats):
+        with pytest.raises(Forbidden):
+            act(site.deps, scorer, WORKSPACE, NAME)
+    with pytest.raises(Forbidden):
+        endpoints.scoring(site.deps, Caller("rita", "reader", WORKSPACE), WORKSPACE, NAME)
 
 
 def test_traffic_names_deployments_that_serve(site):

@@ -3,7 +3,7 @@
 import pytest
 
 from control_play import done, said
-from ferryml.domain.errors import NotFound, Refused, Unavailable
+from ferryml.domain.errors import NotFound, Refused, Unauthenticated, Unavailable
 from ferryml.domain.spec import Data
 from ferryml.sdk import flows
 from ferryml.sdk.flow import Answer, Pause
@@ -85,14 +85,42 @@ def test_a_rollout_is_waited_for():
 
 def test_a_prediction_uses_the_endpoints_own_key():
     flow = flows.invoke("w", "e", b"[1]", "blue")
-    next(flow)
-    flow.send(Answer(200, {}, b'{"scoring_uri": "http://s/score"}'))
+    assert next(flow).path.endswith("/online-endpoints/e/scoring")
+    assert flow.send(Answer(200, {}, b'{"scoring_uri": "http://s/score"}')).path.endswith("/e/credentials")
     call = flow.send(Answer(200, {}, b'{"primaryKey": "k"}'))
     assert (call.path, call.headers["Authorization"], call.repeatable) == ("http://s/score", "Bearer k", False)
     assert call.headers["azureml-model-deployment"] == "blue"
     with pytest.raises(StopIteration) as end:
         flow.send(Answer(200, {"x-request-id": "r-1", "azureml-model-deployment": "blue"}, b"plain"))
     assert end.value.value == flows.Prediction("plain", "r-1", "blue")
+
+
+def test_a_token_is_kept_until_it_opens_no_longer():
+    kept = {"w/e": "old"}
+    flow = flows.invoke("w", "e", b"[1]", None, kept)
+    next(flow)
+    call = flow.send(Answer(200, {}, b'{"scoring_uri": "http://s/score"}'))
+    assert call.headers["Authorization"] == "Bearer old"
+    assert flow.throw(Unauthenticated("Unauthenticated", "expired")).path.endswith("/credentials")
+    call = flow.send(Answer(200, {}, b'{"accessToken": "new"}'))
+    assert call.headers["Authorization"] == "Bearer new"
+    with pytest.raises(StopIteration):
+        flow.send(Answer(200, {}, b"[1]"))
+    assert kept == {"w/e": "new"}
+    flow = flows.invoke("w", "e", b"[1]", None, kept)
+    next(flow)
+    assert flow.send(Answer(200, {}, b'{"scoring_uri": "http://s/score"}')).headers["Authorization"] == "Bearer new"
+    with pytest.raises(StopIteration):
+        flow.send(Answer(200, {}, b"[1]"))
+
+
+def test_what_never_opens_is_an_error():
+    flow = flows.invoke("w", "e", b"[1]", None, {})
+    next(flow)
+    flow.send(Answer(200, {}, b'{"scoring_uri": "http://s/score"}'))
+    flow.send(Answer(200, {}, b'{"accessToken": "new"}'))
+    with pytest.raises(Unauthenticated):
+        flow.throw(Unauthenticated("Unauthenticated", "no"))
 
 
 def test_an_endpoint_without_address_is_not_ready():

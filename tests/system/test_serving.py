@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 
 from fixtures_serving import until
@@ -24,11 +25,11 @@ SAYS = "import json\ndef init(): pass\ndef run(raw): return [{}]"
 class Serving:
     """An owner with an endpoint `digits`."""
 
-    def __init__(self, programs: Programs) -> None:
+    def __init__(self, programs: Programs, **fields: Any) -> None:
         self.api, self.programs = programs.api, programs
-        self.call("POST", ALL, {"name": "digits", "compute": "here"})
+        self.call("POST", ALL, {"name": "digits", "compute": "here", **fields})
         self.settled(ONE)
-        self.keys = self.call("GET", f"{ONE}/keys")
+        self.keys = self.call("GET", f"{ONE}/credentials")
 
     def call(self, verb: str, path: str, body: Any = None, **query: Any) -> Any:
         said = self.api.request(verb, path, json=body, params=query)
@@ -148,3 +149,30 @@ def test_keys_are_changed_one_at_a_time(programs: Programs) -> None:
     serving.keys = serving.call("GET", f"{ONE}/keys")
     assert serving.keys["secondaryKey"] == old["secondaryKey"]
     assert serving.ask().status_code == 200
+
+
+def test_tokens_open_and_their_signer_changes_without_a_failure(programs: Programs) -> None:
+    programs.join()
+    programs.attach()
+    serving = Serving(programs, auth_mode="aml_token")
+    serving.deploy(SAYS.format(1))
+
+    def ask(token: str) -> int:
+        serving.keys = {"primaryKey": token}
+        return serving.ask().status_code
+
+    old = serving.keys["accessToken"]
+    rotate = "/workspaces/default/endpoint-tokens/rotate"
+    assert [ask(old), ask("x"), ask(old[:-9])] == [200, 401, 401]
+    kept = serving.call("POST", rotate, {})["keys"]
+
+    def renewed() -> Any:
+        token = serving.call("GET", f"{ONE}/credentials")["accessToken"]
+        assert ask(token) == 200
+        return token if jwt.get_unverified_header(token)["kid"] == kept[1]["kid"] else None
+
+    new = until(renewed, 30)
+    assert [ask(old), ask(new)] == [200, 200]
+    serving.call("POST", rotate, {"revoke": True})
+    until(lambda: ask(new) == 401, 30)
+    assert ask(serving.call("GET", f"{ONE}/credentials")["accessToken"]) == 200

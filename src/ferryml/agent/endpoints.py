@@ -17,7 +17,7 @@ from ferryml.domain.counters import Counters
 from ferryml.domain.errors import FerryError, Refused
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import EndpointOrder, FeedbackOrder, RevisionOrder, Wire
-from ferryml.domain.routes import EndpointRoute
+from ferryml.domain.routes import EndpointRoute, key_id
 from ferryml.domain.scaling import Load, ScaleMemory, scale
 from ferryml.domain.seen import StoredStatus
 from ferryml.domain.serving import Plan, Prepared, ServingMemory, ServingSeen
@@ -186,6 +186,7 @@ class EndpointAgent:
             scoring_uri=f"{self._hands.router.url}/api/v1/endpoint/{order.name}/score",
             revisions=plan.revisions,
             weights=serving.percents(plan.weights),
+            token_keys=tuple(map(key_id, self._applied[uid].token_keys)),
             rollout=rolled.status,
             counters={name: _figures(totals[name], recent.get(name)) for name in sorted(known & totals.keys())},
             accuracy={name: both[0] for name, both in accuracy.items()},

@@ -14,12 +14,20 @@ from typing import Any
 
 import jwt
 from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from pydantic import ValidationError
 
 from ferryml.domain.errors import Forbidden, Refused, Unauthenticated
 from ferryml.domain.link import Grant
+from ferryml.domain.routes import key_id
 
 LEEWAY_S = 30
 """How far the clocks of a site and the server may differ on top of a token's life."""
@@ -69,6 +77,17 @@ class FileKeys:
     def hash_token(self, secret: str) -> str:
         return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
+    def new_token_key(self) -> tuple[str, str]:
+        made = ec.generate_private_key(ec.SECP256R1())
+        private = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        return _public_pem(made), self.seal(private)
+
+    def sign_token(self, sealed: str, claims: Mapping[str, Any]) -> str:
+        key = load_pem_private_key(self.unseal(sealed).encode(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise Refused("BadRequest", "this is no key for tokens of endpoints")
+        return jwt.encode(dict(claims), key, algorithm="ES256", headers={"kid": key_id(_public_pem(key))})
+
     def verify_site_jwt(self, token: str, public_keys: Mapping[str, str], now: datetime) -> str:
         try:
             subject = str(jwt.decode(token, options={"verify_signature": False}).get("sub", ""))
@@ -84,6 +103,10 @@ class FileKeys:
             raise _unknown("the signature does not fit") from error
         _check_times(claims, now.timestamp())
         return subject
+
+
+def _public_pem(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:

@@ -22,7 +22,17 @@ from ferryml.bootstrap.keys import FileKeys, write_secret
 from ferryml.bootstrap.loops import Loop, Loops
 from ferryml.control import endpoint_reports, feedback, job_reports, tokens, workspaces
 from ferryml.control.context import SYSTEM, Deps
-from ferryml.control.loops import automations, dispatch, endpoints, expiry, models, offline, rollouts, settle
+from ferryml.control.loops import (
+    automations,
+    dispatch,
+    endpoints,
+    expiry,
+    models,
+    offline,
+    rollouts,
+    settle,
+    token_keys,
+)
 from ferryml.control.report_hooks import Hook
 from ferryml.domain.access import EVERYWHERE
 from ferryml.domain.errors import Refused, Unauthenticated, Unavailable
@@ -51,6 +61,7 @@ LOOPS: tuple[Loop, ...] = (
     Loop("offline", offline.tick, every_s=2.0),
     Loop("endpoints", endpoints.tick, every_s=2.0),
     Loop("rollouts", rollouts.tick),
+    Loop("token-keys", token_keys.tick, every_s=30.0),
     Loop("automations", automations.tick),
     Loop("models", models.tick, rest_s=0.5),
     Loop("expiry", expiry.tick, every_s=600.0),

@@ -97,7 +97,7 @@ def invoke(
     ] = None,
     local: Local = False,
 ) -> Any:  # fmt: skip
-    """Post a request to the endpoint's scoring address with its key, and print the answer."""
+    """Post a request to the endpoint's scoring address with its key or a token, and print the answer."""
     refuse_local(local)
     body = read_request(request_file)
     answer = shared.client.online_endpoints.invoke(name, body, deployment_name)
@@ -107,8 +107,8 @@ def invoke(
 
 @kit.verb(app, "get-credentials")
 def get_credentials(shared: Shared, name: kit.Name) -> Any:
-    """Print the endpoint's keys, or a token where it takes tokens."""
-    return shared.client.online_endpoints.keys(name)
+    """Print the endpoint's keys, or a fresh token where it takes tokens."""
+    return shared.client.online_endpoints.credentials(name)
 
 
 @kit.verb(app, "regenerate-keys")
@@ -117,7 +117,7 @@ def regenerate_keys(
     key_type: Annotated[str, typer.Option("--key-type", help="primary or secondary.")] = "primary",
     no_wait: kit.NoWait = False,
 ) -> Any:  # fmt: skip
-    """Make one key anew; the other stays valid."""
+    """Make one key anew; the other stays valid. Endpoints with tokens have no keys."""
     return shared.client.online_endpoints.regenerate_keys(name, key_type.lower())
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from ferryml.control import computes
+from ferryml.control import computes, token_keys
 from ferryml.control.context import Caller, Deps, Turn, allow, changed
 from ferryml.control.ports import Json, Row, Tx
 from ferryml.control.rows import need_workspace, parsed, shown
@@ -34,21 +34,22 @@ KeyType = Literal["primary", "secondary"]
 
 
 def create(deps: Deps, caller: Caller, workspace: str, document: Mapping[str, Any]) -> Json:
-    """A new endpoint with two keys; it takes requests as soon as its site has heard of it."""
+    """A new endpoint, with two keys unless it takes tokens; requests come in as soon as its site has heard of it."""
     allow(caller, "endpoint.write", workspace)
     spec = parsed(OnlineEndpoint, document)
-    if spec.auth_mode != "key":
-        raise Refused("NotSupported", f"auth_mode {spec.auth_mode} is not supported yet", "Use auth_mode: key.")
     if spec.traffic or spec.mirror_traffic:
         raise Refused(
             "TrafficInvalid", "an endpoint has no deployments when it is created, so it can have no traffic",
             "Create deployments first, then update traffic.",
         )  # fmt: skip
-    keys = {kind: deps.dice.secret() for kind in ("primary", "secondary")}
+    kinds = ("primary", "secondary") if spec.auth_mode == "key" else ()
+    keys = {kind: deps.dice.secret() for kind in kinds}
 
     def work(now: Turn) -> Row:
         place = computes.place_of(now.tx, workspace, spec.compute)
         _room(now.tx, workspace, spec.name, place.site)
+        if spec.auth_mode == "aml_token":
+            token_keys.ensure(deps, now, workspace)
         status = {
             "uid": uid_of("endpoint", workspace, spec.name), "site": place.site,
             "keys": {kind: deps.keys.seal(key) for kind, key in keys.items()},
@@ -77,6 +78,15 @@ def show(deps: Deps, caller: Caller, workspace: str, name: str) -> Json:
     allow(caller, "endpoint.read", workspace)
     with deps.store.read() as tx:
         return view(need_endpoint(tx, workspace, name))
+
+
+def scoring(deps: Deps, caller: Caller, workspace: str, name: str) -> Json:
+    """Where predictions are asked, and with what: all that a scorer needs to know."""
+    allow(caller, "endpoint.score", workspace)
+    with deps.store.read() as tx:
+        row = need_endpoint(tx, workspace, name)
+    told = view(row)
+    return {key: told[key] for key in ("name", "auth_mode", "scoring_uri", "openapi_uri")}
 
 
 def list_endpoints(deps: Deps, caller: Caller, workspace: str) -> list[Json]:
@@ -145,7 +155,7 @@ def keys(deps: Deps, caller: Caller, workspace: str, name: str) -> Json:
     allow(caller, "endpoint.keys", workspace)
 
     def work(now: Turn) -> Row:
-        row = need_endpoint(now.tx, workspace, name)
+        row = _with_keys(now.tx, workspace, name)
         now.tx.audit(caller.name, workspace, "endpoint.keys", f"endpoint:{name}", {})
         return row
 
@@ -159,7 +169,7 @@ def regenerate(deps: Deps, caller: Caller, workspace: str, name: str, key_type: 
     key = deps.dice.secret()
 
     def work(now: Turn) -> None:
-        row = need_endpoint(now.tx, workspace, name)
+        row = _with_keys(now.tx, workspace, name)
         if row.phase == DELETING:
             free(now.tx, row)
         status = {
@@ -215,6 +225,17 @@ def view(row: Row) -> Json:
         row, ours, scoring_uri=uri or None, openapi_uri=re.sub(r"/score$", "/swagger.json", uri) or None,
         kind="Local" if uri.startswith("http://127.") else "K8S",
     )  # fmt: skip
+
+
+def _with_keys(tx: Tx, workspace: str, name: str) -> Row:
+    row = need_endpoint(tx, workspace, name)
+    if row.spec["auth_mode"] != "key":
+        raise Refused(
+            "NotSupported", f"endpoint {name} has auth_mode {row.spec['auth_mode']}: it has no keys, its tokens expire",
+            "Take a token: ferry online-endpoint get-credentials. All tokens of the workspace are made void by"
+            " ferry workspace rotate-token-key --revoke.",
+        )  # fmt: skip
+    return row
 
 
 def _changed(row: Row, changes: Mapping[str, Any]) -> OnlineEndpoint:

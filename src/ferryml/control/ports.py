@@ -271,6 +271,12 @@ class Keys(Protocol):
     def hash_token(self, secret: str) -> str:
         """For high-entropy secrets: sha256 hex."""
 
+    def new_token_key(self) -> tuple[str, str]:
+        """A new P-256 key for tokens of endpoints: (public half as PEM, private half sealed)."""
+
+    def sign_token(self, sealed: str, claims: Mapping[str, Json]) -> str:
+        """A JWT (ES256) by a key of `new_token_key`; header `kid` is `domain.routes.key_id` of its public half."""
+
     def verify_site_jwt(self, token: str, public_keys: Mapping[str, str], now: datetime) -> str:
         """Returns the subject (`SITE/agent` or `SITE/gateway`) or raises Unauthenticated."""
 

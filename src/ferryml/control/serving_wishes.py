@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
-from ferryml.control import grants
+from ferryml.control import grants, token_keys
 from ferryml.control.context import Deps, Turn
 from ferryml.control.ports import Json, Row, Tx
 from ferryml.control.rows import missing, need_workspace
@@ -67,9 +67,12 @@ def endpoint_order(tx: Tx, endpoint: Row) -> EndpointOrder:
             serving[name] = str(row.status["serving"])
         revisions += [RevisionOrder.model_validate(one.spec) for one in revisions_of(tx, row)]
     rollout = endpoint.status.get("rollout")
+    tokens = endpoint.spec["auth_mode"] == "aml_token"
     return EndpointOrder(
         workspace=endpoint.workspace, name=endpoint.name, compute=str(endpoint.spec["compute"]),
-        key_hashes=tuple(endpoint.status["key_hashes"][kind] for kind in ("primary", "secondary")),
+        auth_mode=endpoint.spec["auth_mode"],
+        key_hashes=tuple((endpoint.status.get("key_hashes") or {}).values()),
+        token_public_key=token_keys.public_keys(tx, endpoint.workspace) if tokens else "",
         traffic=dict(endpoint.spec.get("traffic") or {}),
         mirror_traffic=dict(endpoint.spec.get("mirror_traffic") or {}),
         serving=serving, revisions=tuple(revisions),

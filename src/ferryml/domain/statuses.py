@@ -124,6 +124,8 @@ class EndpointStatus(Wire):
     revisions: tuple[RevisionStatus, ...] = ()
     weights: dict[str, int] = {}
     """revision -> percent in effect now."""
+    token_keys: tuple[str, ...] = ()
+    """Ids (`domain.routes.key_id`) of the keys whose tokens open it now."""
     rollout: RolloutStatus | None = None
     counters: dict[str, dict[str, float]] = {}
     """revision -> requests, errors, p50_ms, p99_ms, mirrored, mismatches (running totals and recent quantiles)."""

@@ -148,6 +148,7 @@ class Endpoints(Named):
 
     def __init__(self, client: Runs) -> None:
         super().__init__(client, "online-endpoints")
+        self._opens: dict[str, str] = {}
 
     def put(self, name: str, spec: Any) -> Json:
         """Replace the spec."""
@@ -156,6 +157,10 @@ class Endpoints(Named):
     def keys(self, name: str) -> Json:
         """`primaryKey` and `secondaryKey`."""
         return self._run(get(f"{nouns.path(self._workspace, self._plural, name)}/keys"))
+
+    def credentials(self, name: str) -> Json:
+        """Its keys; or `accessToken`, `tokenType`, `expiryTimeUtc`, `refreshAfterTimeUtc` (seconds since 1970)."""
+        return self._run(get(f"{nouns.path(self._workspace, self._plural, name)}/credentials"))
 
     def regenerate_keys(self, name: str, key_type: str) -> Json:
         """A new `primary` or `secondary` key; the other stays valid."""
@@ -174,9 +179,12 @@ class Endpoints(Named):
         return self._run(flows.settle(nouns.path(self._workspace, self._plural, name), notice))
 
     def invoke(self, name: str, body: bytes | Any, deployment: str | None = None) -> flows.Prediction:
-        """Ask for a prediction with the endpoint's own key; `body` is sent as it is when bytes, else as JSON."""
+        """Ask for a prediction; `body` is sent as it is when bytes, else as JSON.
+
+        The endpoint's key or token is kept for the next call, and asked for again once it no longer opens.
+        """
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self._run(flows.invoke(self._workspace, name, data, deployment))
+        return self._run(flows.invoke(self._workspace, name, data, deployment, self._opens))
 
     def wait_gone(self, name: str) -> None:
         """Block until it is deleted."""
@@ -324,6 +332,10 @@ class Workspaces(ServerWide):
 
     def __init__(self, client: Runs) -> None:
         super().__init__(client, "workspaces")
+
+    def rotate_token_key(self, name: str, revoke: bool = False) -> Json:
+        """Sign tokens of its endpoints with a new key; with `revoke` all that are out become void."""
+        return self._run(send("POST", f"/api/v1/workspaces/{name}/endpoint-tokens/rotate", {"revoke": revoke}))
 
 
 class Sites(ServerWide):

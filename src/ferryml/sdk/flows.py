@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ferryml.domain.errors import NotFound, Refused, Unavailable
+from ferryml.domain.errors import NotFound, Refused, Unauthenticated, Unavailable
 from ferryml.domain.orders import TreeRef
 from ferryml.domain.parse import parse
 from ferryml.domain.spec.common import problem
 from ferryml.sdk.downloads import download
-from ferryml.sdk.flow import Call, Flow, Json, Pause, ask, get, send
+from ferryml.sdk.flow import Answer, Call, Flow, Json, Pause, ask, get, send
 from ferryml.sdk.uploads import Progress, posted, substitute
 
 ENDED = ("Completed", "Failed", "Canceled")
@@ -165,31 +165,44 @@ class Prediction:
     deployment: str
 
 
-def invoke(workspace: str, endpoint: str, body: bytes, deployment: str | None = None) -> Flow[Prediction]:
-    """Ask an endpoint at its scoring address, with a key of its own.
+def invoke(
+    workspace: str, endpoint: str, body: bytes, deployment: str | None = None, kept: dict[str, str] | None = None
+) -> Flow[Prediction]:
+    """Ask an endpoint at its scoring address, with a key of its own or a token.
+
+    Args:
+        kept: `WORKSPACE/ENDPOINT` -> what opened it last time; brought up to date here.
 
     Raises Refused(NoValidDeployment, EndpointNotFound), Unavailable(QueueWaitExceeded, ModelTimeout, ...).
     """
     here = below(workspace, "online-endpoints", quote(endpoint, safe=""))
-    address = (yield from get(here)).get("scoring_uri")
+    address = (yield from get(f"{here}/scoring")).get("scoring_uri")
     if not address:
         raise Unavailable("ResourceNotReady", f"endpoint {endpoint} has no scoring address yet", "Look with show.")
-    keys = yield from get(f"{here}/keys")
-    headers = {
-        "Authorization": f"Bearer {keys.get('primaryKey') or keys.get('accessToken')}",
-        "Content-Type": "application/json",
-    }
-    if deployment:
-        headers["azureml-model-deployment"] = deployment
-    answer = yield from ask(
-        Call("POST", address, body=body, headers=headers, repeatable=False, timeout_s=PREDICTION_S)
-    )  # fmt: skip
+    named = {"azureml-model-deployment": deployment} if deployment else {}
+    kept, mine = {} if kept is None else kept, f"{workspace}/{endpoint}"
+    answer: Answer | None = None
+    if mine in kept:
+        try:
+            answer = yield from _ask_model(str(address), body, kept[mine], named)
+        except Unauthenticated:
+            # a token that expired, or a key that was made anew
+            del kept[mine]
+    if answer is None:
+        found = yield from get(f"{here}/credentials")
+        kept[mine] = str(found.get("primaryKey") or found.get("accessToken"))
+        answer = yield from _ask_model(str(address), body, kept[mine], named)
     try:
         value = answer.json()
     except ValueError:
         value = answer.body.decode("utf-8", "replace")
     told = answer.headers
     return Prediction(value, told.get("x-request-id", ""), told.get("azureml-model-deployment", ""))
+
+
+def _ask_model(address: str, body: bytes, opens: str, named: Mapping[str, str]) -> Flow[Answer]:
+    headers = {"Authorization": f"Bearer {opens}", "Content-Type": "application/json", **named}
+    return ask(Call("POST", address, body=body, headers=headers, repeatable=False, timeout_s=PREDICTION_S))
 
 
 def wait_rollout(workspace: str, name: str, notice: Notice | None = None) -> Flow[Json]:

@@ -93,6 +93,12 @@ class ServerSettings(Settings):
             off="0",
         ),
     ] = 20
+    endpoint_token_ttl_s: Annotated[
+        int, Field(ge=60, le=DAY), Knob("Life of a token that opens an endpoint with auth_mode aml_token.", unit="s")
+    ] = HOUR
+    endpoint_token_key_days: Annotated[
+        int, Field(ge=0), Knob("Age at which the key that signs such tokens is replaced.", unit="days", off="0 never")
+    ] = 90
     wish_poll_s: Annotated[
         float,
         Field(ge=0, le=60),

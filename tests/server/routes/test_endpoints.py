@@ -39,6 +39,8 @@ def test_one_whole_turn(site, owner):
     assert owner.get(f"{BLUE}/logs", params={"lines": 5}).json() == {"content": ""}
     assert set(owner.get(f"{ONE}/stats").json()["deployments"]) == {"blue"}
     keys = owner.get(f"{ONE}/keys").json()
+    assert owner.get(f"{ONE}/credentials").json() == keys
+    assert owner.get(f"{ONE}/scoring").json()["scoring_uri"].endswith("/score")
     new = owner.post(f"{ONE}/keys/regenerate", json={"key_type": "primary"}).json()
     assert new["primaryKey"] != keys["primaryKey"]
     labels = {"labels": [{"request_id": "a" * 10 + "-" + "0" * 16, "label": 1}]}
@@ -83,3 +85,14 @@ def test_who_may_not(site, http, role):
     ):  # fmt: skip
         assert client.request(verb, path, json=body).status_code == 403
     assert http.client().get(ALL).status_code == 401
+
+
+def test_scorers_get_tokens(site, http):
+    site.endpoint(auth_mode="aml_token")
+    scorer = http.as_("scorer")
+    assert scorer.get(f"{ONE}/credentials").json()["tokenType"] == "Bearer"
+    assert scorer.get(f"{ONE}/scoring").json()["auth_mode"] == "aml_token"
+    assert scorer.get(ONE).status_code == 403
+    assert http.as_("reader").get(f"{ONE}/credentials").status_code == 403
+    said = http.as_("owner").get(f"{ONE}/keys")
+    assert (said.status_code, said.json()["error"]["code"]) == (400, "NotSupported")

@@ -18,3 +18,12 @@ def test_aliases(http):
     assert owner.put(f"{W}/aliases", json={"compute": {"cpu": "c1"}}).json()["compute"] == {"cpu": "c1"}
     assert owner.get(f"{W}/aliases").json()["compute"] == {"cpu": "c1"}
     assert fault(owner.put(f"{W}/aliases", json={"computes": {}})) == (400, "UnknownField")
+
+
+def test_the_key_that_signs_tokens_changes(http):
+    at = f"{W}/endpoint-tokens/rotate"
+    made = http.as_("owner").post(at, json={})
+    assert (made.status_code, len(made.json()["keys"])) == (200, 1)
+    assert http.as_("owner").post(at, json={"revoke": True}).json() != made.json()
+    assert http.as_("owner").post(at, json={"revoke": "often"}).status_code == 400
+    assert http.as_("data-scientist").post(at, json={}).status_code == 403

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from ferryml.control import deployments, endpoints, feedback
+from ferryml.control import credentials, deployments, endpoints, feedback
 from ferryml.control.ports import Json
 from ferryml.server.auth import Document, Name, Person, Text
 
@@ -67,8 +67,20 @@ def delete(asked: Person, workspace: Name, name: Name) -> None:
 
 @router.get("/{name}/keys")
 def keys(asked: Person, workspace: Name, name: Name) -> dict[str, Json]:
-    """Both keys."""
+    """Both keys of an endpoint that has keys."""
     return dict(endpoints.keys(asked.deps, asked.caller, workspace, name))
+
+
+@router.get("/{name}/credentials")
+def get_credentials(asked: Person, workspace: Name, name: Name) -> dict[str, Json]:
+    """Both keys, or a fresh token where the endpoint takes tokens."""
+    return dict(credentials.get(asked.deps, asked.caller, workspace, name))
+
+
+@router.get("/{name}/scoring")
+def scoring(asked: Person, workspace: Name, name: Name) -> dict[str, Json]:
+    """Where predictions are asked."""
+    return dict(endpoints.scoring(asked.deps, asked.caller, workspace, name))
 
 
 @router.post("/{name}/keys/regenerate")

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict
 
-from ferryml.control import workspaces
+from ferryml.control import credentials, workspaces
 from ferryml.control.ports import Json
 from ferryml.server.auth import Document, Name, Person
 
 router = APIRouter(tags=["workspaces"])
+
+
+class Rotation(BaseModel):
+    """How the signing key changes."""
+
+    model_config = ConfigDict(extra="forbid")
+    revoke: bool = False
 
 
 @router.post("/workspaces", status_code=201)
@@ -40,6 +48,12 @@ def delete(asked: Person, workspace: Name) -> Response:
     """Close a workspace; refused while something lives in it."""
     workspaces.delete(asked.deps, asked.caller, workspace)
     return Response(status_code=204)
+
+
+@router.post("/workspaces/{workspace}/endpoint-tokens/rotate")
+def rotate_token_key(asked: Person, workspace: Name, how: Rotation) -> dict[str, Json]:
+    """Sign tokens of endpoints with a new key; the old one opens until its tokens have expired, unless revoked."""
+    return dict(credentials.rotate(asked.deps, asked.caller, workspace, how.revoke))
 
 
 @router.get("/workspaces/{workspace}/aliases")

@@ -1,0 +1,13 @@
+"""`ferry workspace` beyond what all named things share."""
+
+import json
+
+
+def test_the_signing_key_is_rotated_by_a_command(ferry):
+    first = json.loads(ferry("workspace", "rotate-token-key").out)["keys"]
+    both = json.loads(ferry("workspace", "rotate-token-key").out)["keys"]
+    assert both[0] == first[0]
+    assert ferry("workspace", "rotate-token-key").err.startswith("Error: [OperationInProgress]")
+    last = json.loads(ferry("workspace", "rotate-token-key", "--revoke").out)["keys"]
+    assert len(last) == 1
+    assert last[0]["kid"] not in {one["kid"] for one in both}
