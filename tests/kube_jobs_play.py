@@ -70,7 +70,7 @@ class PlayCluster:
         )  # fmt: skip
         self.ledger = KubeLedger(self.kube, SYSTEM, (), self.clock)
         self.ledger.open()
-        self.watched = Watched(self.kube, (), self._wake, self.ledger.heard)
+        self.watched = Watched(self.kube, (), self._wake, self.ledger.heard, self.ledger.sighted)
         self.watched.start(LIMIT_S)
         patience = Patience(60, self.clock)
         environments = Preparations(self.kube, self.watched, self.door, self.knobs, patience, self.clock, self._wake)

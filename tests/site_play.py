@@ -96,6 +96,11 @@ class PlayGateway:
     logs: dict[tuple[str, str], bytes] = field(default_factory=dict)
     forwarded: bool = True
     forged: set[str] = field(default_factory=set)
+    heard_of: dict[str, int] = field(default_factory=dict)
+    """uid -> newest attempt that said anything in a life that the ledger does not remember."""
+
+    def lived(self, uid: str) -> int:
+        return self.heard_of.get(uid, 0)
 
     def admit(self, uid: str, attempt: int, grant: str, namespace: str = "") -> str:
         if grant in self.forged:

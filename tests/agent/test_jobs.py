@@ -203,3 +203,32 @@ def test_one_attempt_that_cannot_be_looked_at_stops_nobody() -> None:
     desk.machine.attempts["job.w.other", 1] = JobSeen(state="running")
     desk.machine.observe = broken  # type: ignore[method-assign]
     assert desk.turn() == "Running"
+
+
+def test_a_job_whose_memory_was_removed_goes_on_with_the_next_attempt() -> None:
+    desk = Desk()
+    desk.gateway.heard_of["job.w.j"] = 2
+    assert [desk.turn(), desk.turn(60), desk.turn(), desk.turn()] == ["Queued", "Preparing", "Starting", "Running"]
+    assert desk.gateway.admitted == [("job.w.j", 3)]
+    assert desk.machine.launches[0].previous_outputs["checkpoints"].digest.endswith("2")
+
+
+def test_what_is_here_is_taken_up_although_nothing_is_remembered() -> None:
+    desk = Desk()
+    desk.gateway.heard_of["job.w.j"] = 1
+    desk.machine.attempts["job.w.j", 1] = JobSeen(state="running")
+    assert desk.turn() == "Running"
+    assert desk.machine.launches == []
+
+
+def test_what_cannot_be_seen_is_neither_lost_nor_stopped() -> None:
+    desk = Desk()
+    desk.turn(), desk.turn(), desk.turn()
+    desk.machine.attempts["job.w.j", 1] = JobSeen(state="unknown", message="no rights there")
+    assert desk.turn() == "Running"
+    assert desk.status.reason == "no rights there"
+    desk.wish = desk.wish.model_copy(update={"generation": 2, "order": a_job(cancel=True)})
+    assert desk.turn() == "Running"
+    desk.machine.attempts["job.w.j", 1] = JobSeen(state="running")
+    assert desk.turn() == "CancelRequested"
+    assert len(desk.machine.launches) == 1

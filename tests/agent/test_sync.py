@@ -173,3 +173,42 @@ def test_an_endpoint_made_anew_while_its_end_is_reported_is_not_lost(ends: Ends)
     ends.ledger.take([again], "e1", 2)
     ends.sync.push()
     assert ends.ledger.wish("endpoint.w.e") == again
+
+
+def test_after_a_start_what_the_ledger_lost_meanwhile_is_asked_for_again(ends: Ends, tmp_path: Path) -> None:
+    ends.server.list += [a_wish(a_job("k"), uid="job.w.k", cursor=2)]
+    ends.sync.pull(0)
+    lost = LocalLedger(tmp_path / "other.db")
+    lost.take([ends.server.list[1]], "e1", 2)
+    ends.server.page = 1
+    again = Sync(ends.server, lost, PlayClock())
+    assert again.pull(0)
+    assert [wish.uid for wish in lost.wishes()] == ["job.w.j", "job.w.k"]
+    assert lost.cursor() == 2
+    pages = ends.server.pages
+    assert not again.pull(0)
+    assert ends.server.pages == pages + 1
+
+
+def test_what_was_buried_here_and_not_yet_there_stays_buried(ends: Ends) -> None:
+    ends.server.list = [a_wish(None, generation=2, cursor=2)]
+    ends.sync.pull(0)
+    gone = StoredStatus(uid="job.w.j", generation=2, version=4, status=GoneStatus(), at=T0)
+    ends.ledger.put_statuses([gone])
+    ends.sync.push()
+    assert ends.ledger.wish("job.w.j") is None
+    Sync(ends.server, ends.ledger, PlayClock()).pull(0)
+    assert ends.ledger.wish("job.w.j") is None
+    ends.server.list = [a_wish(a_job(), generation=3, cursor=3)]
+    Sync(ends.server, ends.ledger, PlayClock()).pull(0)
+    assert ends.ledger.wish("job.w.j") is not None
+
+
+def test_a_new_epoch_at_the_start_is_a_relist(ends: Ends) -> None:
+    ends.sync.pull(0)
+    ends.decided(1, RUNNING)
+    ends.sync.push()
+    ends.server.epoch, ends.server.list = "e2", []
+    assert Sync(ends.server, ends.ledger, PlayClock()).pull(0)
+    assert ends.ledger.epoch() == "e2"
+    assert [stored.orphaned for stored in ends.ledger.statuses()] == [True]

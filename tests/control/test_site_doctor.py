@@ -1,12 +1,14 @@
 """The doctor of a site, seen from the server."""
 
+import contextlib
+
 import pytest
 
 from control_play import OWNER, WORKSPACE
 from ferryml.control import site_doctor, sites
 from ferryml.domain.access import Caller
-from ferryml.domain.errors import Conflict, Forbidden
-from ferryml.domain.link import Heartbeat
+from ferryml.domain.errors import Conflict, Forbidden, Refused
+from ferryml.domain.link import PROTOCOL, Heartbeat
 from site_answers import a_cluster, a_finding, answering, told
 
 SCIENTIST = Caller("dan", "data-scientist", WORKSPACE)
@@ -74,3 +76,19 @@ def test_an_older_agent_is_told_so(play):
     sites.heartbeat(play.deps, "kube", Heartbeat(version="0", protocol=0, at=play.dice.now()))
     assert levels(findings(play))["version"] == "warning"
     told(play, "kube")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "level", "code"),
+    [
+        (PROTOCOL, "ok", "AgentTooOld"), (PROTOCOL - 1, "warning", "AgentTooOld"),
+        (PROTOCOL - 2, "failed", "AgentTooOld"), (PROTOCOL + 1, "failed", "NotSupported"),
+    ],
+)  # fmt: skip
+def test_the_agents_age_is_judged(play, protocol, level, code):
+    a_cluster(play)
+    beat = Heartbeat(protocol=protocol, version="0.9", at=play.dice.now())
+    with contextlib.suppress(Refused):
+        sites.heartbeat(play.deps, "kube", beat)
+    found = next(each for each in findings(play)["findings"] if each["check"] == "version")
+    assert (found["level"], found["code"]) == (level, code)

@@ -8,10 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from control_play import OWNER, WORKSPACE, enrolment
-from ferryml.control import detaching, sites
+from ferryml.control import detaching, link, sites
 from ferryml.domain.access import Caller
 from ferryml.domain.errors import Conflict, Forbidden, NotFound, Refused, Unauthenticated
-from ferryml.domain.link import Enrol
+from ferryml.domain.link import PROTOCOL, Enrol, Heartbeat
 
 
 def public(key):
@@ -75,11 +75,37 @@ def test_a_new_join_token_kills_the_old_one(play):
     sites.enrol(play.deps, enrolment(new))
 
 
-def test_an_agent_that_is_too_old_is_told(play):
+@pytest.mark.parametrize(("protocol", "code"), [(PROTOCOL - 2, "AgentTooOld"), (PROTOCOL + 1, "NotSupported")])
+def test_an_agent_of_another_age_is_told(play, protocol, code):
     token = sites.create(play.deps, OWNER, "edge")["join_token"]
     with pytest.raises(Refused) as caught:
-        sites.enrol(play.deps, enrolment(token).model_copy(update={"protocol": 99}))
-    assert caught.value.code == "AgentTooOld"
+        sites.enrol(play.deps, enrolment(token).model_copy(update={"protocol": protocol}))
+    assert caught.value.code == code
+    # the token is not spent: the upgraded agent joins with it
+    sites.enrol(play.deps, enrolment(token))
+
+
+def beats(play, protocol):
+    return sites.heartbeat(play.deps, "edge", Heartbeat(protocol=protocol, version="0.9", at=play.dice.now()))
+
+
+def test_an_agent_one_version_older_is_served_and_two_older_is_told(play, joined):
+    beats(play, PROTOCOL - 1)
+    assert link.wishes(play.deps, "edge", 0, "", 0).wishes == ()
+    seen = sites.show(play.deps, OWNER, "edge")["last_seen"]
+    play.dice.passes(5)
+    for ask in (
+        lambda: beats(play, PROTOCOL - 2),
+        lambda: link.wishes(play.deps, "edge", 0, "", 0),
+        lambda: link.reports(play.deps, "edge", "", []),
+    ):
+        with pytest.raises(Refused) as caught:
+            ask()
+        assert caught.value.code == "AgentTooOld"
+    shown = sites.show(play.deps, OWNER, "edge")
+    assert (shown["protocol"], shown["version"], shown["last_seen"]) == (PROTOCOL - 2, "0.9", seen)
+    beats(play, PROTOCOL)
+    assert link.wishes(play.deps, "edge", 0, "", 0).wishes == ()
 
 
 def test_signatures_open_the_right_door(play, keys, joined):

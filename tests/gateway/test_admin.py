@@ -76,3 +76,15 @@ def test_a_grant_opens_what_it_is_for(pods_gateway: PlayClusterGateway) -> None:
     assert code(pods_gateway.admit(uid="job.w.j", kind="preparation")) == (400, "BadRequest")
     assert code(pods_gateway.admit(uid="environment.k")) == (400, "BadRequest")
     assert code(pods_gateway.admit(prefix="j")) == (400, "BadRequest")
+
+
+def test_the_agent_learns_which_attempts_there_were(pods_gateway: PlayClusterGateway) -> None:
+    def lived() -> int:
+        found: int = pods_gateway.agent.get("/admin/v1/lived", params={"uid": "job.w.j"}).json()["attempt"]
+        return found
+
+    pods_gateway.admit(3)
+    assert lived() == 0
+    said = {"phase": "staging"}
+    assert pods_gateway.pod().post("/v1/state", json=said).status_code < 300
+    assert lived() == 3

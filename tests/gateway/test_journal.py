@@ -194,3 +194,12 @@ def test_kept_logs_are_bounded_oldest_work_first(journal: Journal) -> None:
     rows = journal._db.rows("SELECT DISTINCT uid FROM entries WHERE item LIKE '%\"log\"%'")
     assert rows == [("job.w.j",), ("job.w.l",)], "the one that spoke longest ago is gone"
     assert journal._db.rows("SELECT uid FROM entries WHERE uid = ?", other.uid), "only its logs"
+
+
+def test_an_attempt_lived_when_it_said_something(journal: Journal) -> None:
+    assert (journal.lived(JOB.uid), journal.lived("job.w.k")) == (0, 0)
+    journal.append_log(JOB, "a.txt", 0, b"1")
+    journal.admit(Caller("job.w.j", 2, "w", "grant"), "hash2")
+    assert journal.lived(JOB.uid) == 1
+    journal.complete(Caller("job.w.j", 2, "w", "grant"), 0)
+    assert journal.lived(JOB.uid) == 2

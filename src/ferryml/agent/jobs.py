@@ -105,11 +105,23 @@ class JobOperator:
             return self._retire(wish, stored, track)
         if not isinstance(wish.order, JobOrder):
             raise Refused("BadRequest", f"{wish.uid} is not a job")
+        if stored is None:
+            track = self._unremembered(wish.uid)
         self._looked[wish.uid] = (now, wish.generation)
         track = self._step(wish, wish.order, track, now)
         return JobTurn(
             status_of(track, wish.order, self._rules.lifecycle), {"track": track.model_dump(mode="json")}, track.attempt
         )
+
+    def _unremembered(self, uid: str) -> JobTrack:
+        """A job of which the ledger knows nothing: new, or its memory was removed together with its pods.
+
+        The gateway then knows which attempts there were; their logs and receipts must not be mixed with another's.
+        """
+        if self._here.get(uid):
+            return JobTrack()
+        lived = self._gateway.lived(uid)
+        return JobTrack(attempt=lived, launched=True) if lived else JobTrack()
 
     def _is_news(self, uid: str) -> bool:
         return self._news is None or uid in self._news

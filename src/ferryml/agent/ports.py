@@ -111,6 +111,9 @@ class GatewayDoor(Protocol):
     def outputs(self, uid: str, attempt: int) -> dict[str, TreeRef]:
         """Outputs recorded so far by that attempt: what a retry starts from."""
 
+    def lived(self, uid: str) -> int:
+        """The newest attempt of which anything was heard; 0 when there is none. Raises Unavailable."""
+
     def fetch(self, digest: str, grant: str) -> Path:
         """Path of the verified bytes in the site store, fetched from the server when absent (blocks).
         Raises Forbidden(BadGrant), NotFound(BlobMissing), Unavailable(ServerUnreachable)."""

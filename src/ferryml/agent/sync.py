@@ -22,16 +22,42 @@ class Sync:
         self._link = link
         self._ledger = ledger
         self._now = now
+        self._compared = False
 
     def pull(self, wait_s: float) -> bool:
         """One question for wishes; True when something new is in the ledger."""
         epoch = self._ledger.epoch()
+        if epoch and not self._compared:
+            return self._compare(epoch)
+        self._compared = True
         answer = self._link.wishes(self._ledger.cursor(), epoch, wait_s)
         if answer.relist or (epoch and answer.epoch != epoch):
             self.relist(answer.epoch)
             return True
         self._ledger.take(answer.wishes, answer.epoch, answer.cursor)
         return bool(answer.wishes)
+
+    def _compare(self, epoch: str) -> bool:
+        """Once after each start: the whole list, for a ledger in a cluster may have lost parts while nobody looked."""
+        lacking, cursor, more = list[Wish](), 0, True
+        while more:
+            answer = self._link.wishes(cursor, epoch, 0)
+            if answer.relist or answer.epoch != epoch:
+                self.relist(answer.epoch)
+                self._compared = True
+                return True
+            lacking += [wish for wish in answer.wishes if self._lacks(wish)]
+            cursor, more = answer.cursor, answer.more
+        self._ledger.take(lacking, epoch, max(cursor, self._ledger.cursor()))
+        self._compared = True
+        return True
+
+    def _lacks(self, wish: Wish) -> bool:
+        stored = self._ledger.status(wish.uid)
+        if wish.order is None and stored is not None and isinstance(stored.status, GoneStatus):
+            # buried here, and not yet there
+            return stored.generation < wish.generation
+        return self._ledger.wish(wish.uid) != wish
 
     def relist(self, epoch: str) -> None:
         """Reads the whole list of the server's new epoch, then compares in one stroke; half a list changes nothing."""

@@ -72,7 +72,7 @@ class ClusterSite:
         cluster = _cluster(settings, knobs, joined, kube.version(), self._door.url)
         self._ledger = KubeLedger(kube, system, namespaces, dice.now)
         everywhere = tuple(dict.fromkeys((*namespaces, system))) if namespaces else ()
-        self._watched = Watched(kube, everywhere, self.wake, self._ledger.heard)
+        self._watched = Watched(kube, everywhere, self.wake, self._ledger.heard, self._ledger.sighted)
         patience = Patience(knobs.image_patience_s, dice.now)
         environments = Preparations(kube, self._watched, self._door, cluster, patience, dice.now, self.wake)
         gangs = Gangs(kube, self._watched, cluster, dice.now)

@@ -19,7 +19,7 @@ MAX_REPORTS = 1000
 def wishes(deps: Deps, site: str, after: int, epoch: str, wait_s: float) -> Wishes:
     """What the site should have, newer than `after`; waits up to `wait_s` for something new.
 
-    With another epoch than the server's the answer is `relist`, at once.
+    With another epoch than the server's the answer is `relist`, at once. Raises Refused `AgentTooOld`.
     """
     deadline = time.monotonic() + min(max(wait_s, 0.0), deps.settings.wish_poll_s)
     while True:
@@ -39,6 +39,7 @@ def reports(deps: Deps, site: str, epoch: str, told: Sequence[Report]) -> Report
         raise Refused("LimitExceeded", f"{len(told)} reports are more than {MAX_REPORTS}", "Send them in parts.")
 
     def work(now: Turn) -> ReportsAnswer:
+        sites.check_served(now.tx, site)
         current = now.tx.epoch()
         if epoch and epoch != current:
             # said of wishes that a restore undid: the site relists, and says it again of those that there are
@@ -78,6 +79,7 @@ def row_of(tx: Tx, uid: str) -> Row | None:
 def _look(deps: Deps, site: str, after: int, epoch: str) -> Wishes:
     limit = deps.settings.loop_batch
     with deps.store.read() as tx:
+        sites.check_served(tx, site)
         current, now = tx.epoch(), tx.now()
         if epoch and epoch != current:
             return Wishes(epoch=current, cursor=0, relist=True, server_time=now)

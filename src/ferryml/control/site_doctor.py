@@ -8,7 +8,7 @@ from ferryml.control.ports import Json, Row
 from ferryml.control.rows import need
 from ferryml.control.sites import OFFLINE, PENDING
 from ferryml.domain.errors import Conflict
-from ferryml.domain.link import PROTOCOL
+from ferryml.domain.link import PROTOCOL, SERVED
 from ferryml.domain.statuses import Finding
 
 GIB = 2**30
@@ -75,6 +75,13 @@ def _protocol(row: Row) -> Finding:
     words = f"agent {version}, protocol {protocol}; server protocol {PROTOCOL}"
     if protocol == PROTOCOL:
         return _good("version", "AgentTooOld", "the agent is as new as the server", words)
+    if protocol not in SERVED:
+        old = protocol < PROTOCOL
+        return Finding(
+            check="version", code="AgentTooOld" if old else "NotSupported", level="failed", evidence=words,
+            cause=f"the agent is too {'old' if old else 'new'} for this server and gets no orders",
+            fix="IT upgrades the site's chart." if old else "Upgrade the server.",
+        )  # fmt: skip
     return Finding(
         check="version", code="AgentTooOld", level="warning", cause="the agent is one version behind", evidence=words,
         fix="IT upgrades the site's chart: the next server serves it no more.",

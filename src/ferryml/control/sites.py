@@ -13,7 +13,7 @@ from ferryml.control.rows import need, shown
 from ferryml.control.site_commands import commands
 from ferryml.control.workspaces import public_url
 from ferryml.domain.errors import Conflict, Refused, Unauthenticated
-from ferryml.domain.link import PROTOCOL, Enrol, Enrolled, Heartbeat, HeartbeatAnswer
+from ferryml.domain.link import PROTOCOL, SERVED, Enrol, Enrolled, Heartbeat, HeartbeatAnswer
 from ferryml.domain.names import check
 
 PENDING, ONLINE, OFFLINE, REVOKED = "Pending", "Online", "Offline", "Revoked"
@@ -59,14 +59,11 @@ def new_join_token(deps: Deps, caller: Caller, name: str) -> Json:
 
 
 def enrol(deps: Deps, asked: Enrol) -> Enrolled:
-    """A join token becomes two keys. Raises Unauthenticated `JoinTokenUsed`, Refused `AgentTooOld`.
+    """A join token becomes two keys. Raises Unauthenticated `JoinTokenUsed`, Refused `AgentTooOld`, `NotSupported`.
 
     Asking again with the same token and the same keys is answered again, for the answer may have been lost.
     """
-    if asked.protocol not in (PROTOCOL, PROTOCOL - 1):
-        raise Refused(
-            "AgentTooOld", f"the agent speaks protocol {asked.protocol}, this server {PROTOCOL}", "Upgrade it."
-        )
+    check_protocol(asked.protocol)
     name = _site_of(asked.join_token)
 
     def work(now: Turn) -> tuple[Row, datetime, str]:
@@ -96,10 +93,16 @@ def enrol(deps: Deps, asked: Enrol) -> Enrolled:
 
 
 def heartbeat(deps: Deps, site: str, beat: Heartbeat) -> HeartbeatAnswer:
-    """The site is there, and this is what it has."""
+    """The site is there, and this is what it has. Raises Refused as `check_protocol` does, having noted the version."""
 
     def work(now: Turn) -> tuple[Row, datetime]:
         row = need(now.tx, "site", "", site)
+        if beat.protocol not in SERVED:
+            # not heard from: it does nothing that is asked, so it goes offline
+            known = {**row.status, "version": beat.version, "protocol": beat.protocol}
+            return (
+                now.tx.update(row.model_copy(update={"status": known})) if known != row.status else row
+            ), now.tx.now()
         status = {
             **row.status, "last_seen": now.tx.now().isoformat(), "version": beat.version, "protocol": beat.protocol,
             "capabilities": list(beat.capabilities), "inventory": dict(beat.inventory),
@@ -112,7 +115,26 @@ def heartbeat(deps: Deps, site: str, beat: Heartbeat) -> HeartbeatAnswer:
         return now.tx.update(row.model_copy(update={"status": status, "phase": ONLINE})), now.tx.now()
 
     row, at = changed(deps, work)
+    check_protocol(beat.protocol)
     return HeartbeatAnswer(server_time=at, settings=row.spec.get("settings", {}))
+
+
+def check_protocol(protocol: int) -> None:
+    """Raises Refused `AgentTooOld`, or `NotSupported` for one that is newer than this server."""
+    words = f"the agent speaks protocol {protocol}, this server {PROTOCOL} and {PROTOCOL - 1}"
+    if protocol < min(SERVED):
+        raise Refused("AgentTooOld", words, "Upgrade the agent: its site goes on with what it has until then.")
+    if protocol > PROTOCOL:
+        raise Refused(
+            "NotSupported", words, "Upgrade the server first: it serves agents as old as itself or one older."
+        )
+
+
+def check_served(tx: Tx, site: str) -> None:
+    """The same by what the site's last heartbeat said, for calls that say no version."""
+    row = tx.get("site", "", site)
+    if row is not None:
+        check_protocol(int(row.status.get("protocol", PROTOCOL)))
 
 
 def authenticate(deps: Deps, token: str, half: str) -> str:

@@ -107,6 +107,8 @@ def decide(
     """
     if track.phase in TERMINAL:
         return track, ()
+    if seen.job.state == "unknown":
+        return _to(track, track.phase, now, seen.job.message), ()
     track = _note(track, seen)
     track = track.model_copy(update={"ending": _ending(order, track, seen.job, now)})
     if track.ending:
@@ -114,7 +116,7 @@ def decide(
     match seen.job.state:
         case "absent" if not track.launched:
             return _start(order, track, seen, now)
-        case "absent" | "lost":
+        case "absent" | "lost" | "unknown":
             return _again(order, track, seen.job, now, rules), ()
         case "queued":
             return _to(track, "Queued", now, seen.job.message or "waiting for a place to run"), ()

@@ -12,6 +12,7 @@ from ferryml.domain.statuses import EndpointStatus, FeedbackStatus, GoneStatus, 
 
 PROTOCOL = 1
 """Version of this protocol. Server N serves agents that speak N and N-1."""
+SERVED = (PROTOCOL, PROTOCOL - 1)
 
 
 class Grant(Wire):

@@ -34,10 +34,11 @@ class JobSeen(Wire):
 
     `exited`: the user's program ended and `exit_code` says how. `lost`: it is gone without an exit code (host
     restarted, killed from outside, folder removed); no process of that attempt lives any more. `absent`: never
-    launched here. `queued`: launched, and waiting for a place to run; `message` says what for.
+    launched here. `queued`: launched, and waiting for a place to run; `message` says what for. `unknown`: it cannot be
+    seen at present, `message` says why; nothing follows from it.
     """
 
-    state: Literal["absent", "queued", "staging", "running", "exited", "lost"] = "absent"
+    state: Literal["absent", "queued", "staging", "running", "exited", "lost", "unknown"] = "absent"
     exit_code: int | None = None
     """128 + N when ended by signal N."""
     started_at: datetime | None = None
@@ -63,7 +64,7 @@ class JobSeen(Wire):
     @property
     def live(self) -> bool:
         """Processes of this attempt may exist."""
-        return self.state in ("queued", "staging", "running")
+        return self.state in ("queued", "staging", "running", "unknown")
 
 
 class Receipt(Wire):

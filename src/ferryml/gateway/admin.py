@@ -83,6 +83,7 @@ class AdminRoutes:
             ("/admin/v1/receipt", self.receipt, ["GET"]),
             ("/admin/v1/states", self.states, ["GET"]),
             ("/admin/v1/outputs", self.outputs, ["GET"]),
+            ("/admin/v1/lived", self.lived, ["GET"]),
             ("/admin/v1/log", self.log, ["POST"]),
             ("/admin/v1/size", self.size, ["GET"]),
             ("/admin/v1/pulse", self.pulse, ["GET"]),
@@ -129,6 +130,11 @@ class AdminRoutes:
         await self._check(request)
         found = await self._work(lambda: self._door.outputs(*_key(request)))
         return JSONResponse({name: tree.model_dump(mode="json") for name, tree in found.items()})
+
+    async def lived(self, request: Request) -> Response:
+        await self._check(request)
+        uid = request.query_params.get("uid", "")
+        return JSONResponse({"attempt": await self._work(lambda: self._door.lived(uid))})
 
     async def log(self, request: Request) -> Response:
         await self._check(request)

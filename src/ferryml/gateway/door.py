@@ -88,6 +88,9 @@ class Door:
         found = self._journal.outputs(uid, attempt)
         return {name: result.tree for name, result in found.items() if result.tree is not None}
 
+    def lived(self, uid: str) -> int:
+        return self._journal.lived(uid)
+
     def fetch(self, digest: str, grant: str) -> Path:
         claims = self._grants.verify(grant)
         if not self._granted(claims, digest):

@@ -110,6 +110,15 @@ class Journal:
             raise NotFound("NotFound", f"attempt {attempt} of {uid} was never admitted here")
         return Caller(uid, attempt, str(row[0]), str(row[1]))
 
+    def lived(self, uid: str) -> int:
+        """The newest attempt that has said anything; 0 when none has."""
+        row = self._db.row(
+            "SELECT MAX(attempt) FROM streams s WHERE uid = ? AND (seq > 0 OR complete_seq IS NOT NULL "
+            "OR EXISTS (SELECT 1 FROM states t WHERE t.uid = s.uid AND t.attempt = s.attempt))",
+            uid,
+        )
+        return cast("int | None", row[0] if row else None) or 0
+
     # what they write
 
     def append(self, uid: str, attempt: int, item: Item, blobs: tuple[str, ...] = (), held: bool = False) -> int:

@@ -128,3 +128,11 @@ def test_outputs_and_environments(gateway: Gateway, door: HttpGatewayDoor) -> No
 def test_an_agent_without_a_disk_fetches_nothing(door: HttpGatewayDoor) -> None:
     with pytest.raises(Refused):
         door.fetch("sha256:" + "0" * 64, "grant")
+
+
+def test_which_attempts_there_were_is_the_gateways_word(gateway: Gateway, door: HttpGatewayDoor) -> None:
+    gateway.answers["/admin/v1/lived"] = httpx.Response(200, json={"attempt": 2})
+    assert door.lived("job.w.j") == 2
+    gateway.away = True
+    with pytest.raises(Unavailable):
+        door.lived("job.w.j")

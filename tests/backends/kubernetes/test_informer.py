@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from contract_kube import config_map, until
 from ferryml.backends.kubernetes.informer import Informer
-from ferryml.backends.kubernetes.kinds import CONFIG_MAPS
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, Kind
 from ferryml.backends.kubernetes.kube import Manifest, name_of
 from ferryml.domain.errors import Forbidden
 from kube_play import PlayKube
@@ -75,19 +76,53 @@ def test_an_api_server_that_is_away_is_waited_for(kube: PlayKube, make: Make) ->
     assert names(informer) == ["a"]
 
 
-def test_a_namespace_that_may_not_be_seen_counts_as_empty(kube: PlayKube, make: Make) -> None:
-    real = kube.list
+class Rights:
+    """Of one namespace, taken away and given back."""
 
-    def list_some(kind, namespace="", labels="", fields=""):  # type: ignore[no-untyped-def]
-        if namespace == "team":
+    def __init__(self, kube: PlayKube, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.kube, self.namespace, self.away = kube, namespace, False
+        for name in ("list", "watch"):
+            monkeypatch.setattr(kube, name, partial(self._checked, getattr(kube, name)))
+        monkeypatch.setattr("ferryml.backends.kubernetes.informer.MOST_PAUSE_S", 0.02)
+
+    def _checked(self, real: Callable[..., object], kind: Kind, namespace: str = "", *more: str) -> object:
+        if self.away and namespace == self.namespace:
             raise Forbidden("ClusterForbidden", "no binding")
-        return real(kind, namespace, labels, fields)
+        return real(kind, namespace, *more)
 
-    kube.list = list_some  # type: ignore[method-assign]
+    def take_away(self) -> None:
+        self.away = True
+        self.kube.cut_watches()
+
+
+def test_a_namespace_that_may_not_be_seen_holds_up_nobody(
+    kube: PlayKube, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Rights(kube, "team", monkeypatch).take_away()
     kube.apply(config_map("a", "default"))
     informer = make("default", "team")
     assert informer.wait(5)
     assert names(informer) == ["a"]
+    assert (informer.is_blind("team"), informer.is_blind("default")) == (True, False)
+
+
+def test_a_right_that_is_taken_away_says_nothing_of_what_is_there(
+    kube: PlayKube, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rights, gone, sighted = Rights(kube, "team", monkeypatch), list[str](), list[str]()
+    for name in ("a", "b"):
+        kube.apply(config_map(name, "team"))
+    informer = make(
+        "team", heard=lambda body, is_gone: gone.append(name_of(body)) if is_gone else None, sighted=sighted.append
+    )
+    informer.wait(5)
+    rights.take_away()
+    until(lambda: informer.is_blind("team"))
+    kube.delete(CONFIG_MAPS, "team", "b")
+    assert (names(informer), gone, sighted) == (["a", "b"], [], [])
+    rights.away = False
+    until(lambda: sighted == ["team"])
+    assert (names(informer), gone, informer.is_blind("team")) == (["a"], ["b"], False)
 
 
 def test_our_own_write_is_known_at_once_and_never_undone_by_an_older_word(kube: PlayKube, make: Make) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from ferryml.backends.kubernetes.jobs import NoExplainer
@@ -247,3 +249,29 @@ def test_a_program_that_ended_leaves_its_job_even_before_the_controller_says_so(
     cluster.door.told["job.w.j", 1] = {0: {"phase": "done", "exit_code": 0, "outputs_done": True}}
     cluster.jobs.clean("job.w.j")
     assert cluster.job()["spec"]["ttlSecondsAfterFinished"] == 3600
+
+
+def test_without_rights_there_nothing_is_lost_and_nothing_begun(
+    cluster: PlayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.launch()
+    cluster.pod(cluster.job(), **running())
+    rights = {"pods": True}
+    monkeypatch.setattr("ferryml.backends.kubernetes.informer.MOST_PAUSE_S", 0.02)
+
+    def checked(real, kind, *more):  # type: ignore[no-untyped-def]
+        if kind is PODS and not rights["pods"]:
+            raise Forbidden("ClusterForbidden", "no binding")
+        return real(kind, *more)
+
+    for name in ("list", "watch"):
+        monkeypatch.setattr(cluster.kube, name, partial(checked, getattr(cluster.kube, name)))
+    rights["pods"] = False
+    cluster.kube.cut_watches()
+    cluster.sees(lambda: cluster.watched.is_blind("team"))
+    seen = cluster.seen()
+    assert (seen.state, seen.live) == ("unknown", True)
+    assert "namespace team" in seen.message
+    rights["pods"] = True
+    cluster.sees(lambda: not cluster.watched.is_blind("team"))
+    assert cluster.seen().state == "running"

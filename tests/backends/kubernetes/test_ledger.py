@@ -223,3 +223,29 @@ def test_an_order_that_was_turned_to_another_namespace_is_asked_for_anew(kube: P
     assert (again.wishes(), again.cursor()) == ([], 0)
     again.take([wish()], "e1", 7)
     assert opened(kube).wishes() == [wish()]
+
+
+def test_where_nothing_could_be_read_nothing_is_begun_until_it_can(
+    kube: PlayKube, ledger: KubeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.take([wish()], "e1", 5)
+    ledger.put_statuses([STATUS])
+    real = kube.list
+
+    def forbidden(kind, namespace="", *more):  # type: ignore[no-untyped-def]
+        if (kind, namespace) == (ML_JOBS, "team"):
+            raise Forbidden("ClusterForbidden", "no binding there")
+        return real(kind, namespace, *more)
+
+    monkeypatch.setattr(kube, "list", forbidden)
+    again = opened(kube, "team")
+    again.take([wish()], "e1", 5)
+    assert again.wishes() == []
+    body = kube.get(ML_JOBS, "team", NAME)
+    assert body is not None
+    again.heard(body, False)
+    again.sighted("team")
+    assert (again.cursor(), again.status("job.w.j")) == (0, STATUS)
+    again.take([wish(), a_wish(a_job("k", namespace="team"), uid="job.w.k", cursor=2)], "e1", 5)
+    assert [one.uid for one in again.wishes()] == ["job.w.j", "job.w.k"]
+    assert again.status("job.w.j") == STATUS

@@ -148,6 +148,9 @@ class HttpGatewayDoor:
         params: Params = {"uid": uid, "attempt": attempt}
         return _OUTPUTS.validate_json(self._send("GET", "/admin/v1/outputs", params=params).content)
 
+    def lived(self, uid: str) -> int:
+        return int(self._send("GET", "/admin/v1/lived", params={"uid": uid}).json()["attempt"])
+
     def fetch(self, digest: str, grant: str) -> Path:
         raise Refused("NotSupported", "a cluster's agent has no disk; pods fetch for themselves")
 

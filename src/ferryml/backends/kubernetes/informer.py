@@ -42,6 +42,7 @@ class Informer:
         index: under which words `select` finds an object.
         heard: called after each change with the object as it is (or was) and whether it is gone.
         keep: what of an object stays in memory; `heard` has the whole.
+        sighted: told of each namespace that can be looked into again, after everything in it was heard of.
     """
 
     def __init__(
@@ -49,9 +50,11 @@ class Informer:
         index: Callable[[Manifest], Iterable[str]] = no_index,
         heard: Callable[[Manifest, bool], None] = lambda body, gone: None,
         keep: Callable[[Manifest], Manifest] = lambda body: body,
+        sighted: Callable[[str], None] = lambda namespace: None,
     ) -> None:  # fmt: skip
         self._kube, self._kind, self._labels = kube, kind, labels
-        self._index, self._heard, self._keep = index, heard, keep
+        self._index, self._heard, self._keep, self._sighted = index, heard, keep, sighted
+        self._blind: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._bodies: dict[Place, Manifest] = {}
         self._words: defaultdict[str, set[Place]] = defaultdict(set)
@@ -80,6 +83,10 @@ class Informer:
         with self._lock:
             return [self._bodies[place] for place in sorted(self._words.get(word, ()))]
 
+    def is_blind(self, namespace: str) -> bool:
+        """Whether that namespace may not be looked into at present: what is known of it may be old."""
+        return namespace in self._blind or "" in self._blind
+
     def all(self) -> list[Manifest]:
         with self._lock:
             return list(self._bodies.values())
@@ -93,6 +100,16 @@ class Informer:
         """Our own delete was carried out."""
         with self._lock:
             self._remove((namespace, name))
+
+    def _blinded(self, namespace: str) -> None:
+        with self._lock:
+            self._blind |= {namespace}
+
+    def _sees(self, namespace: str) -> None:
+        with self._lock:
+            was_blind, self._blind = namespace in self._blind, self._blind - {namespace}
+        if was_blind:
+            self._sighted(namespace)
 
     def _relisted(self, namespace: str, listing: Listing) -> None:
         gone: list[Manifest] = []
@@ -169,9 +186,8 @@ class _Follower:
             except FerryError as error:
                 gone = isinstance(error, Forbidden | NotFound)
                 if gone:
-                    # this kind or namespace cannot be seen: what was known of it does not count any more
                     since = ""
-                    self._of._relisted(self._namespace, Listing((), ""))
+                    self._not_seen(error)
                     self.synced.set()
                 if trouble != error.code:
                     log.warning("%s: %s: %s", self.thread.name, error.code, error.message)
@@ -179,10 +195,18 @@ class _Follower:
                 self._of._stopping.wait(MOST_PAUSE_S if gone else pause)
                 pause = min(pause * 2, MOST_PAUSE_S)
 
+    def _not_seen(self, error: FerryError) -> None:
+        """A right that was taken away says nothing of what is there; a kind that does not exist has no objects."""
+        if isinstance(error, Forbidden):
+            self._of._blinded(self._namespace)
+        else:
+            self._of._relisted(self._namespace, Listing((), ""))
+
     def _list(self) -> str:
         of = self._of
         listing = of._kube.list(of._kind, self._namespace, of._labels)
         of._relisted(self._namespace, listing)
+        of._sees(self._namespace)
         self.synced.set()
         return listing.version
 

@@ -147,6 +147,9 @@ class KubeJobs:
         held = self.held(uid)
         if held is not None and held.trouble:
             return JobSeen(state="exited", code="NamespaceMissing", message=_missing("", held.trouble).message)
+        if held is not None and self.watched.is_blind(held.namespace):
+            why = f"namespace {held.namespace} cannot be looked into: the agent has no rights there at present"
+            return JobSeen(state="unknown", message=why)
         view, verdict = self._view(uid, attempt), self._verdicts.get((uid, attempt))
         seen = being_ended(view, verdict) if verdict else self._judged(uid, attempt, view)
         if self.settled(uid):

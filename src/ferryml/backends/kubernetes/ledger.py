@@ -62,6 +62,8 @@ class KubeLedger:
         self._statuses: dict[str, StoredStatus] = {}
         self._held: dict[str, Held] = {}
         self._lost: set[str] = set()
+        self._blind: set[str] = set()
+        """Namespaces whose objects could not be read: what is wished for there is known to nobody but the server."""
         self._removed: deque[str] = deque(maxlen=1000)
         """Objects that we removed ourselves: a late word of them must not bring them back."""
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="ledger")
@@ -116,7 +118,7 @@ class KubeLedger:
 
     def take(self, wishes: Iterable[Wish], epoch: str, cursor: int) -> None:
         with self._lock:
-            came = list(wishes)
+            came = [wish for wish in wishes if not self._is_unread(wish)]
             if not came and (epoch, cursor) == (self._epoch, self._cursor):
                 return
             self._keep_wishes(came)
@@ -126,7 +128,7 @@ class KubeLedger:
 
     def relist(self, wishes: Iterable[Wish], epoch: str, cursor: int) -> None:
         with self._lock:
-            came = list(wishes)
+            came = [wish for wish in wishes if not self._is_unread(wish)]
             listed = {wish.uid: wish.generation for wish in came}
             told = told_anew(self._statuses.values(), listed, self._wishes)
             self._keep_wishes(came)
@@ -183,7 +185,18 @@ class KubeLedger:
             elif not gone and held is None and object_uid not in self._removed:
                 self._read(body)
 
+    def sighted(self, namespace: str) -> None:
+        """It may be looked into again: everything that is wished for is asked for anew, for some of it was left out."""
+        with self._lock:
+            if namespace in self._blind:
+                self._blind.discard(namespace)
+                self._cursor = 0
+
     # reading
+
+    def _is_unread(self, wish: Wish) -> bool:
+        """Its object may be there and hold what we do not know; told to begin, we might begin a second time."""
+        return isinstance(wish.order, JobOrder) and wish.order.namespace in self._blind and wish.uid not in self._held
 
     def _jobs_in(self, namespace: str) -> tuple[Manifest, ...]:
         try:
@@ -192,6 +205,7 @@ class KubeLedger:
             if namespace in ("", self._system):
                 raise
             log.warning("namespace %s cannot be looked into: %s", namespace, error.message)
+            self._blind.add(namespace)
             return ()
 
     def _read(self, body: Manifest) -> None:

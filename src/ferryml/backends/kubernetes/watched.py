@@ -25,6 +25,7 @@ class Watched:
         namespaces: where work may be, the system namespace among them; empty: everywhere.
         heard: told of which uid there is news; empty: of any.
         ml_job: told of each MLJob that changes and whether it is gone.
+        sighted: told of each namespace whose MLJobs may be looked at again.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Watched:
         namespaces: Sequence[str],
         heard: Callable[[str], None],
         ml_job: Callable[[Manifest, bool], None],
+        sighted: Callable[[str], None] = lambda namespace: None,
     ) -> None:
         ours = marks.selector(marks.MANAGED)
         self._away: frozenset[str] = frozenset()
@@ -57,7 +59,7 @@ class Watched:
         self.nodes = informer(NODES, keep=slim_node, heard=node)
         self.types = informer(INSTANCE_TYPES)
         self.alias_types = informer(ALIAS_INSTANCE_TYPES)
-        self.ml_jobs = informer(ML_JOBS, heard=told, keep=only_meta)
+        self.ml_jobs = informer(ML_JOBS, heard=told, keep=only_meta, sighted=sighted)
         self._all = (self.jobs, self.pods, self.nodes, self.types, self.alias_types, self.ml_jobs)
 
     def start(self, limit_s: float) -> None:
@@ -72,6 +74,10 @@ class Watched:
     def stop(self) -> None:
         for informer in self._all:
             informer.stop()
+
+    def is_blind(self, namespace: str) -> bool:
+        """Whether it cannot be told at present what becomes of jobs there."""
+        return self.jobs.is_blind(namespace) or self.pods.is_blind(namespace)
 
     def nodes_away(self) -> frozenset[str]:
         """Nodes that do not answer."""
