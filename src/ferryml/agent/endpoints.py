@@ -186,7 +186,7 @@ class EndpointAgent:
             scoring_uri=f"{self._hands.router.url}/api/v1/endpoint/{order.name}/score",
             revisions=plan.revisions,
             weights=serving.percents(plan.weights),
-            token_keys=tuple(map(key_id, self._applied[uid].token_keys)),
+            token_keys=tuple(map(key_id, self._applied[uid].token_keys)) if uid in self._applied else (),
             rollout=rolled.status,
             counters={name: _figures(totals[name], recent.get(name)) for name in sorted(known & totals.keys())},
             accuracy={name: both[0] for name, both in accuracy.items()},

@@ -23,6 +23,7 @@ from ferryml.backends.kubernetes.access import find_access
 from ferryml.backends.kubernetes.api import HttpKube
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, SECRETS
 from ferryml.backends.kubernetes.kube import Kube, labels_of
+from ferryml.backends.local.serving_captures import CaptureFile
 from ferryml.bootstrap.certificates import Certified
 from ferryml.bootstrap.cluster_member import SITE, secret_text
 from ferryml.bootstrap.dice import SystemDice
@@ -35,6 +36,7 @@ from ferryml.domain.link import Enrolled
 from ferryml.domain.orders import DatastorePath
 from ferryml.gateway.admin import AdminRoutes
 from ferryml.gateway.app import build as build_app
+from ferryml.gateway.captures import CaptureRoutes
 from ferryml.gateway.environments import Environments
 from ferryml.gateway.links import Links
 from ferryml.gateway.package_routes import FILES, PackageRoutes
@@ -174,7 +176,10 @@ class ClusterGateway:
         upstream = Upstream(route, (settings.ca_bundle, self._knobs.package_ca))
         sources = Sources(parts.db, parts.store, upstream, S3(upstream, dice.now), self._bucket)
         self._closing += [sources.close, upstream.close]
+        kept = CaptureFile(settings.state_dir / "captures.db", dice.now)
+        self._closing.append(kept.close)
         more = [
+            *CaptureRoutes(pods, kept).table(),
             *AdminRoutes(parts.door, pods, states, self._pulse, environments, sources).table(),
             *PodRoutes(parts.door, states, environments, sources, parts.store, secret).table(),
             *PackageRoutes(parts.door, self._packages(parts, upstream, secret)).table(),

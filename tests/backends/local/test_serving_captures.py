@@ -1,4 +1,4 @@
-"""Predictions and labels: joined once, counted for ever, bounded, and never slowing a prediction."""
+"""Predictions in a file: bounded, private, and there after a restart; tests/contract/test_captures.py has the rest."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +7,7 @@ import pytest
 from ferryml.backends.local import serving_captures
 from ferryml.backends.local.serving_captures import CaptureFile
 
-UID, A, B = "endpoint.w.e", "a" * 10, "b" * 10
+UID, A = "endpoint.w.e", "a" * 10
 
 
 class Clock:
@@ -38,52 +38,6 @@ def predicts(file, count: int, value: str = "1", revision: str = A) -> None:
         file.put(UID, request(number, revision), revision, value)
 
 
-def test_labels_meet_predictions(file):
-    predicts(file, 4, "3")
-    assert file.join(UID, [(request(0), "3"), (request(1), '"3"'), (request(2), "[3.0]"), (request(3), "4")]) == (4, 0)
-    total, recent = file.accuracy(UID)[A]
-    assert (total.labels, total.correct, total.predictions) == (4, 3, 4)
-    assert recent == total
-
-
-def test_unknown_ids_and_other_endpoints_do_not_match(file):
-    predicts(file, 1)
-    assert file.join(UID, [(request(9), "1"), ("nonsense", "1")]) == (0, 2)
-    assert file.join("endpoint.w.other", [(request(0), "1")]) == (0, 1)
-    assert file.accuracy("endpoint.w.other") == {}
-
-
-def test_the_same_label_again_changes_nothing_and_a_new_one_replaces(file):
-    predicts(file, 1)
-    for _ in range(3):
-        file.join(UID, [(request(0), "1")])
-    assert file.accuracy(UID)[A][0].labels == 1
-    file.join(UID, [(request(0), "2")])
-    assert (file.accuracy(UID)[A][0].labels, file.accuracy(UID)[A][0].correct) == (1, 0)
-
-
-def test_a_label_that_is_no_json_is_text(file):
-    predicts(file, 1, '"cat"')
-    file.join(UID, [(request(0), "cat")])
-    assert file.accuracy(UID)[A][0].correct == 1
-
-
-def test_recent_is_the_last_thousand(file):
-    predicts(file, 1200, "1")
-    file.join(UID, [(request(n), "2") for n in range(200)] + [(request(n), "1") for n in range(200, 1200)])
-    total, recent = file.accuracy(UID)[A]
-    assert (total.labels, total.correct) == (1200, 1000)
-    assert (recent.labels, recent.correct) == (1000, 1000)
-
-
-def test_revisions_are_apart(file):
-    predicts(file, 2, "1", A)
-    predicts(file, 2, "2", B)
-    file.join(UID, [(request(0, A), "1"), (request(0, B), "1")])
-    seen = file.accuracy(UID)
-    assert (seen[A][0].correct, seen[B][0].correct) == (1, 0)
-
-
 def test_it_outlives_a_restart(tmp_path, clock):
     first = CaptureFile(tmp_path / "c.db", clock)
     predicts(first, 2)
@@ -91,14 +45,6 @@ def test_it_outlives_a_restart(tmp_path, clock):
     second = CaptureFile(tmp_path / "c.db", clock)
     assert second.join(UID, [(request(0), "1")]) == (1, 0)
     second.close()
-
-
-def test_forget(file):
-    predicts(file, 2)
-    file.join(UID, [(request(0), "1")])
-    file.forget(UID)
-    assert file.accuracy(UID) == {}
-    assert file.join(UID, [(request(1), "1")]) == (0, 1)
 
 
 def test_old_and_too_many_predictions_go_while_totals_stay(tmp_path, clock, monkeypatch):
@@ -118,6 +64,16 @@ def test_old_and_too_many_predictions_go_while_totals_stay(tmp_path, clock, monk
     assert (total.predictions, total.labels) == (31, 11)
     assert recent.labels <= 7
     file.close()
+
+
+def test_what_was_taken_is_written_at_once(tmp_path, clock, file):
+    given = [(UID, request(n), A, "1") for n in range(3)]
+    file.take(given)
+    file.take(given)
+    second = CaptureFile(tmp_path / "captures.db", clock)
+    assert second.accuracy(UID)[A][0].predictions == 3
+    assert second.everything() == {UID: second.accuracy(UID)}
+    second.close()
 
 
 def test_what_waits_is_bounded(file, monkeypatch):

@@ -17,6 +17,7 @@ from ferryml.domain.error_catalogue import Code
 from ferryml.domain.errors import Conflict, FerryError, Forbidden, NotFound, Refused, Unauthenticated, Unavailable
 from ferryml.domain.orders import Json, TreeRef
 from ferryml.domain.seen import EnvSeen, Receipt
+from ferryml.domain.statuses import Accuracy
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ PULSE_S = 25.0
 RETRY_S = 2.0
 _CODES = frozenset(get_args(Code))
 _BY_STATUS: dict[int, type[Refused]] = {401: Unauthenticated, 403: Forbidden, 404: NotFound, 409: Conflict}
+_ACCURACY = TypeAdapter(dict[str, dict[str, tuple[Accuracy, Accuracy]]])
 _OUTPUTS = TypeAdapter(dict[str, TreeRef])
 Key = tuple[str, int]
 Params = Mapping[str, str | int | float]
@@ -165,6 +167,23 @@ class HttpGatewayDoor:
         except NotFound:
             return None
         return found
+
+    def put_predictions(self, given: list[tuple[str, str, str, str]]) -> None:
+        """(uid, request id, revision, prediction as JSON text); on disk when this returns. Raises Unavailable."""
+        self._send("POST", "/admin/v1/predictions", json={"predictions": given})
+
+    def join_labels(self, uid: str, labels: tuple[tuple[str, str], ...]) -> tuple[int, int]:
+        """(matched, unmatched). Raises Unavailable."""
+        said = self._send("POST", "/admin/v1/labels", json={"uid": uid, "labels": labels}).json()
+        return int(said["matched"]), int(said["unmatched"])
+
+    def accuracy(self) -> dict[str, dict[str, tuple[Accuracy, Accuracy]]]:
+        """uid -> revision -> (all labels, the last 1,000). Raises Unavailable."""
+        return _ACCURACY.validate_python(self._send("GET", "/admin/v1/accuracy").json())
+
+    def forget_predictions(self, uid: str) -> None:
+        """All of an endpoint. Raises Unavailable."""
+        self._send("POST", "/admin/v1/predictions/forget", json={"uid": uid})
 
     def _listen(self) -> None:
         lost = False

@@ -1,4 +1,7 @@
-"""Predictions by request id in a small SQLite file, so that labels that come later make accuracy a live figure."""
+"""Predictions by request id in a small SQLite file, so that labels that come later make accuracy a live figure.
+
+A local site keeps it beside its router; the gateway of a cluster keeps one for all routers (`gateway/captures.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import json
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -40,8 +43,12 @@ CREATE TABLE IF NOT EXISTS totals (
 """
 
 
+_Prediction = tuple[str, str, str, str, float]
+"""Request id, uid, revision, prediction, seconds since 1970."""
+
+
 class CaptureFile:
-    """Implements `agent.endpoint_ports.Captures` and the router's sink. Any thread may call."""
+    """Implements `agent.endpoint_ports.Captures`, the router's sink, and what a gateway keeps. Any thread may call."""
 
     def __init__(self, path: Path, now: Callable[[], datetime]) -> None:
         self._now = now
@@ -50,7 +57,7 @@ class CaptureFile:
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
         path.chmod(0o600)
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[str, str, str, str, float]] = deque(maxlen=_WAITING)
+        self._waiting: deque[_Prediction] = deque(maxlen=_WAITING)
         self._known: dict[str, dict[str, tuple[Accuracy, Accuracy]]] = {}
         self._flushes = 0
         self._over = threading.Event()
@@ -60,6 +67,12 @@ class CaptureFile:
     def put(self, uid: str, request_id: str, revision: str, predicted: str) -> None:
         """Remember a prediction, as JSON text; returns at once. When too many wait, the oldest are lost."""
         self._waiting.append((request_id, uid, revision, predicted, self._now().timestamp()))
+
+    def take(self, given: Iterable[tuple[str, str, str, str]]) -> None:
+        """(uid, request id, revision, prediction as JSON text), written when this returns; each counts once."""
+        at = self._now().timestamp()
+        with self._lock:
+            self._write([(request, uid, revision, predicted, at) for uid, request, revision, predicted in given])
 
     def join(self, uid: str, labels: Iterable[tuple[str, str]]) -> tuple[int, int]:
         """(matched, unmatched). The same label again changes nothing."""
@@ -86,6 +99,13 @@ class CaptureFile:
                 self._known[uid] = self._count(uid)
             return dict(self._known[uid])
 
+    def everything(self) -> dict[str, dict[str, tuple[Accuracy, Accuracy]]]:
+        """uid -> what `accuracy` says of it, for every endpoint that had predictions."""
+        self._flush()
+        with self._lock:
+            uids = [row[0] for row in self._db.execute("SELECT DISTINCT uid FROM totals").fetchall()]
+        return {uid: self.accuracy(uid) for uid in uids}
+
     def forget(self, uid: str) -> None:
         """The endpoint is gone."""
         self._flush()
@@ -109,10 +129,17 @@ class CaptureFile:
     def _flush(self) -> None:
         if not self._waiting:
             return
-        with self._lock, self._transaction():
-            touched: set[str] = set()
+        with self._lock:
+            given: list[_Prediction] = []
             while self._waiting:
-                one = self._waiting.popleft()
+                given.append(self._waiting.popleft())
+            self._write(given)
+
+    def _write(self, given: Sequence[_Prediction]) -> None:
+        """Under the lock."""
+        with self._transaction():
+            touched: set[str] = set()
+            for one in given:
                 touched.add(one[1])
                 if self._db.execute("INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?)", one).rowcount:
                     self._add(one[1], one[2], predictions=1)
