@@ -20,7 +20,7 @@ from kubebox.texts import HUB_NAME
 from package_index import Index, wheelhouse
 from system_play import ENDS, W, free_port, until
 
-SYSTEM = "ferry-system"
+SYSTEM, ENVIRONMENTS = "ferry-system", "ferry-environments"
 IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 CHARTS = Path(__file__).parents[1] / "deploy" / "helm"
 INSTALL_LIMIT_S = 180
@@ -98,6 +98,8 @@ class World:
         }
         file = self.folder / f"{site}-values.json"
         file.write_text(json.dumps(_merged(chosen, values or {})))
+        # one that a release of another name has left is not taken over
+        cluster.kubectl("delete", "namespace", ENVIRONMENTS, "--ignore-not-found", "--timeout=60s", limit_s=90)
         try:
             self.helm(
                 cluster, "install", "ferry", str(CHARTS / "ferry-agent"), "--create-namespace", "--values", str(file)

@@ -22,7 +22,7 @@ from kube_play import PlayKube, a_node, a_pod
 from site_play import PlayClock, a_job, a_wish
 
 PLAIN = EnvironmentOrder(key="plain", image="python:3.11")
-SYSTEM = "ferry-system"
+SYSTEM, ENVIRONMENTS = "ferry-system", "ferry-environments"
 LIMIT_S = 5.0
 
 
@@ -61,7 +61,7 @@ class PlayCluster:
     """Everything that the agent of a cluster has, without its loops. `close` it."""
 
     def __init__(self, **knobs: Any) -> None:
-        self.kube = PlayKube({"default", "team", SYSTEM})
+        self.kube = PlayKube({"default", "team", SYSTEM, ENVIRONMENTS})
         self.kube.write(a_node())
         self.clock, self.door, self.woken = PlayClock(), PlayDoor(), 0
         self.knobs: Cluster = cluster_of(

@@ -41,7 +41,7 @@ class World:
         self.release = "1.34.4"
         self.objects: dict[str, list[dict[str, Any]]] = {
             "v1/nodes": [a_node()], CLASSES: [default],
-            "v1/namespaces": [thing("default"), thing("ml"), thing("kube-system")],
+            "v1/namespaces": [thing("default"), thing("ml"), thing("kube-system"), thing("ferry-environments")],
             DEFINITIONS: [thing("mljobs.ferryml.dev"), thing("instancetypes.ferryml.dev")],
         }  # fmt: skip
         self.denied: set[tuple[str, str]] = set()
@@ -115,7 +115,7 @@ class Kubelet:
         if kind != "batch/v1/jobs":
             return
         role = body["metadata"]["labels"]["ferryml.dev/doctor"]
-        pod = thing(f"ferry-doctor-{role}-x", "ferry-system", spec={}, status=dict(self.status))
+        pod = thing(f"ferry-doctor-{role}-x", "ferry-environments", spec={}, status=dict(self.status))
         pod["metadata"]["labels"] = dict(body["spec"]["template"]["metadata"]["labels"])
         if role == "client":
             pod["status"] = {"phase": "Succeeded"}

@@ -19,7 +19,8 @@ def test_programs_with_the_token(ferry):
         "ferry-agent",
         "ferry-gateway",
     }
-    assert {body["metadata"].get("namespace", "mine") for body in made if body["kind"] != "RoleBinding"} == {"mine"}
+    places = {body["metadata"].get("namespace", "mine") for body in made if body["kind"] != "RoleBinding"}
+    assert places == {"mine", "ferry-environments"}
     assert any(body.get("data", {}).get("token") for body in made if body["kind"] == "Secret")
 
 

@@ -29,7 +29,8 @@ CHOICES = {
         "gateway": {"secrets": ["nfs-password", "s3"], "store": {"kind": "ephemeral"}},
     },
     "other places": {
-        "namespaces": ["team-a", "ferry-system", "team-b"],
+        "namespaces": ["team-a", "made-by-it", "team-b"],
+        "environments": {"namespace": "made-by-it", "create": False},
         "images": {"registry": "registry.example/x/", "tag": "1.2", "pullPolicy": "Always", "pullSecrets": ["pull"]},
         "nodeSelector": {"pool": "system"}, "tolerations": [{"key": "gpu", "operator": "Exists"}],
         "priorityClass": "system-cluster-critical", "userId": 0, "networkPolicy": False,
@@ -124,16 +125,16 @@ def test_programs_can_read_the_settings_they_are_given(template, choice):
             said = body["spec"]["template"]["spec"]["containers"][0]["env"]
             environ = {entry["name"]: entry.get("value", "") for entry in said}
             assert load(SiteSettings, environ).name == "onprem"
-            assert load(ClusterSettings, environ).system_namespace == "ferry-system"
+            knobs = load(ClusterSettings, environ)
+            assert knobs.system_namespace == "ferry-system" != knobs.environments_namespace
 
 
-def test_uninstalling_keeps_the_volume_unless_told_otherwise(template):
+def test_uninstalling_keeps_volume_and_namespace_unless_told_otherwise(template):
     for purge in (False, True):
-        claim = by_name(template("ferry-agent", {"site": SITE, "purge": purge}))[
-            "PersistentVolumeClaim", "ferry-system", "ferry-store"
-        ]
-        kept = claim["metadata"].get("annotations", {}).get("helm.sh/resource-policy")
-        assert kept == (None if purge else "keep")
+        made = by_name(template("ferry-agent", {"site": SITE, "purge": purge}))
+        for key in (("PersistentVolumeClaim", "ferry-system", "ferry-store"), ("Namespace", "", "ferry-environments")):
+            kept = made[key]["metadata"].get("annotations", {}).get("helm.sh/resource-policy")
+            assert kept == (None if purge else "keep"), key
 
 
 def test_what_may_hold_a_password_is_in_no_specification(template):
@@ -164,6 +165,8 @@ def test_helm_finds_nothing_wrong(helm, chart):
         ({"site": SITE, "gateway": {"store": {"kind": "existing"}}}, "gateway.store.claim"),
         ({"site": SITE, "cluster": {"gang": "maybe"}}, "gang"),
         ({"site": SITE, "agnt": {}}, "agnt"),
+        ({"site": SITE, "environments": {"namespace": "default"}}, "no work may run in it"),
+        ({"site": SITE, "namespaces": ["team-a", "default"]}, "no work may run in it"),
     ],
 )
 def test_the_agents_chart_says_what_is_missing(refusal, values, words):

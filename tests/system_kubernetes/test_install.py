@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import kubebox_images
-from cluster_play import CHARTS, SYSTEM, World
+from cluster_play import CHARTS, ENVIRONMENTS, SYSTEM, World
 from kubebox.cluster import Cluster
 from system_play import until
 
-TEAM = "installed"
+TEAM, NAMESPACE = "installed", f"namespace/{ENVIRONMENTS}"
 OURS = "-l=app.kubernetes.io/part-of=ferry"
 WORK = "-l=app.kubernetes.io/managed-by=ferry"
 KINDS = "all,configmaps,secrets,leases,serviceaccounts,roles,rolebindings,networkpolicies,persistentvolumeclaims"
@@ -39,7 +39,9 @@ def it(component, cloud: Cluster, tmp_path: Path) -> Iterator[World]:
         yield made
     finally:
         made.close()
-        cloud.kubectl("delete", "namespace", SYSTEM, TEAM, "--ignore-not-found", "--timeout=60s", limit_s=90)
+        cloud.kubectl(
+            "delete", "namespace", SYSTEM, TEAM, ENVIRONMENTS, "--ignore-not-found", "--timeout=60s", limit_s=90
+        )
 
 
 def names(cluster: Cluster, kinds: str, *where: str) -> set[str]:
@@ -60,6 +62,7 @@ def nothing_is_left(cluster: Cluster, kept: set[str]) -> None:
     assert not names(cluster, WIDE, OURS)
     if "mljobs.ferryml.dev" in definitions(cluster):
         assert not names(cluster, "mljobs", "-A")
+    until(lambda: names(cluster, "namespace", ENVIRONMENTS) == ({NAMESPACE} if kept else set()), 60)
     for namespace in (SYSTEM, TEAM):
         phase = cluster.kubectl("get", "namespace", namespace, "-o", "jsonpath={.status.phase}")
         assert phase == "Active"

@@ -52,7 +52,9 @@ def bare(component, clusters) -> Cluster:
     for name in ("agent", "runner"):
         cluster.load_image(images.build(name))
     ours = ("-l", "app.kubernetes.io/part-of=ferry", "--ignore-not-found")
-    cluster.kubectl("delete", "namespace", "ferry-system", "team-a", "--ignore-not-found", "--timeout=100s")
+    cluster.kubectl(
+        "delete", "namespace", "ferry-system", "ferry-environments", "team-a", "--ignore-not-found", "--timeout=100s"
+    )
     cluster.kubectl("delete", "clusterroles,clusterrolebindings", *ours)
     return cluster
 

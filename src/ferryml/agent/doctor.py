@@ -42,7 +42,14 @@ NEEDS = (
     ("", "events", "list"),
     ("networking.k8s.io", "networkpolicies", "create"),
 )
-"""(group, resource, verb) in every namespace of a compute."""
+"""(group, resource, verb) in every namespace of a compute, and where environments are prepared."""
+SYSTEM_NEEDS = (
+    ("ferryml.dev", "mljobs", "create"),
+    ("ferryml.dev", "mljobs/status", "update"),
+    ("", "configmaps", "create"),
+    ("", "pods", "list"),
+)
+"""In the namespace of Ferry's own programs, where no work runs."""
 CLUSTER_NEEDS = (
     ("", "nodes", "list"),
     ("ferryml.dev", "instancetypes", "list"),
@@ -70,6 +77,8 @@ class Wants:
     """What the doctor needs to know of the site's settings."""
 
     system: str = "ferry-system"
+    environments: str = "ferry-environments"
+    """Where environments are prepared: no key lies there."""
     namespaces: tuple[str, ...] = ()
     """Empty: all of them."""
     create_namespaces: bool = False
@@ -104,6 +113,7 @@ class Doctor:
             self._version,
             self._rights,
             self._definitions,
+            self._environments_there,
             self._link,
             self._gateway_there,
             self._machines,
@@ -153,7 +163,7 @@ class Doctor:
 
     def _rights(self) -> Iterator[Finding]:
         lacking = [need for need in CLUSTER_NEEDS if not self._may(*need)]
-        here = list(self._lacking(self._wants.system))
+        here = [*self._lacking(self._wants.system, SYSTEM_NEEDS), *self._lacking(self._wants.environments)]
         if lacking:
             words = ", ".join(_said(need) for need in lacking)
             yield _finding(
@@ -166,10 +176,27 @@ class Doctor:
             )
         yield from here
         if not lacking and not here:
-            yield _good("rights", "the agent has its rights", f"cluster and namespace {self._wants.system}")
+            yield _good(
+                "rights", "the agent has its rights", f"cluster, {self._wants.system}, {self._wants.environments}"
+            )
 
-    def _lacking(self, namespace: str) -> Iterator[Finding]:
-        lacking = [need for need in NEEDS if not self._may(*need, namespace=namespace)]
+    def _environments_there(self) -> Iterator[Finding]:
+        name = self._wants.environments
+        body = self._kube.get("v1/namespaces", name)
+        if body is None:
+            yield _finding(
+                "environments",
+                "NamespaceMissing",
+                "failed",
+                f"the namespace {name}, where environments are prepared, is not there",
+                "",
+                f"kubectl create namespace {name}, then helm upgrade: it also makes what belongs in it.",
+            )
+            return
+        yield from _state(body)
+
+    def _lacking(self, namespace: str, needs: Sequence[tuple[str, str, str]] = NEEDS) -> Iterator[Finding]:
+        lacking = [need for need in needs if not self._may(*need, namespace=namespace)]
         if lacking:
             words = ", ".join(_said(need) for need in lacking)
             yield _finding(
@@ -177,7 +204,7 @@ class Doctor:
                 "PermissionMissing",
                 "failed",
                 f"the agent may not {words} in namespace {namespace}",
-                f"{len(lacking)} of {len(NEEDS)} rights",
+                f"{len(lacking)} of {len(needs)} rights",
                 _GRANT,
             )
 

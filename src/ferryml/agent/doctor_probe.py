@@ -39,11 +39,11 @@ class Clock:
 
 
 class Probe:
-    """Runs three small pods in the system namespace and takes them away again."""
+    """Runs three small pods in the namespace of environments and takes them away again."""
 
     def __init__(self, kube: Kube, cluster: Cluster, clock: Clock) -> None:
         self._kube, self._cluster, self._clock = kube, cluster, clock
-        self._namespace = cluster.system_namespace
+        self._namespace = cluster.environments_namespace
 
     def findings(self) -> tuple[Finding, ...]:
         """Of image, dns and network policies; what could not be tried is a warning."""
@@ -58,7 +58,7 @@ class Probe:
                     "warning",
                     "the probe's pods could not be made",
                     error.message,
-                    error.hint or "IT gives the agent its Role in the system namespace.",
+                    error.hint or "IT gives the agent its RoleBinding in the namespace of environments.",
                 ),
             )
         finally:

@@ -160,7 +160,8 @@ class Inventory:
         if self._wants.namespaces:
             return tuple(name for name in self._wants.namespaces if self._is_there(name))
         bodies = self._kube.list("v1/namespaces")
-        return tuple(name for body in bodies if (name := name_of(body)) not in PRIVATE)
+        private = {*PRIVATE, self._wants.system, self._wants.environments}
+        return tuple(name for body in bodies if (name := name_of(body)) not in private)
 
     def _used(self, names: Sequence[str]) -> list[str]:
         """Namespaces of computes, and all that were given to us: others are nobody's business."""
@@ -198,7 +199,11 @@ class Inventory:
         return trouble
 
     def _taken(self) -> dict[str, dict[str, float]]:
-        places = [""] if not self._wants.namespaces else [*self._wants.namespaces, self._wants.system]
+        places = (
+            [""]
+            if not self._wants.namespaces
+            else [*self._wants.namespaces, self._wants.environments, self._wants.system]
+        )
         pods: list[Object] = []
         for place in dict.fromkeys(places):
             try:

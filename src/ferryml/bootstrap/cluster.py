@@ -71,7 +71,7 @@ class ClusterSite:
         self._door = _door(knobs, kube, joined, self.wake)
         cluster = _cluster(settings, knobs, joined, kube.version(), self._door.url)
         self._ledger = KubeLedger(kube, system, namespaces, dice.now)
-        everywhere = tuple(dict.fromkeys((*namespaces, system))) if namespaces else ()
+        everywhere = tuple(dict.fromkeys((*namespaces, knobs.environments_namespace, system))) if namespaces else ()
         self._watched = Watched(kube, everywhere, self.wake, self._ledger.heard, self._ledger.sighted)
         patience = Patience(knobs.image_patience_s, dice.now)
         environments = Preparations(kube, self._watched, self._door, cluster, patience, dice.now, self.wake)

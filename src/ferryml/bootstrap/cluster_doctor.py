@@ -33,7 +33,8 @@ SYSTEM_CLOCK = Clock(time.monotonic, time.sleep)
 def wants_of(knobs: ClusterSettings) -> Wants:
     """What doctor and inventory need of the settings."""
     return Wants(
-        system=knobs.system_namespace, namespaces=knobs.allowed_namespaces(), create_namespaces=knobs.create_namespaces,
+        system=knobs.system_namespace, environments=knobs.environments_namespace,
+        namespaces=knobs.allowed_namespaces(), create_namespaces=knobs.create_namespaces,
         pod_security=knobs.pod_security,
     )  # fmt: skip
 

@@ -37,6 +37,8 @@ PATIENCE_S = 120.0
 """How long pods may take to end by themselves; then they are ended."""
 PAUSE_S = 0.5
 WORKLOADS = (ML_JOBS, JOBS, SERVICES, CONFIG_MAPS, NETWORK_POLICIES)
+BESIDE_PROGRAMS = (ML_JOBS, CONFIG_MAPS, PODS)
+"""Of these some may be in the namespace of Ferry's own programs, where no work runs."""
 FOREIGN = (f"{ALIAS_INSTANCE_TYPES.plural}.{ALIAS_INSTANCE_TYPES.group}",)
 """Definitions that may belong to somebody else: made when absent, never changed, never removed."""
 Say = Callable[[str], None]
@@ -96,6 +98,8 @@ class Removal:
         """Of Ferry's in all namespaces; hand-made MLJobs too, for nobody would carry them out any more."""
         chosen = "" if kind is ML_JOBS else labels.selector(labels.MANAGED)
         for namespace in self._namespaces:
+            if namespace == self._system and kind not in BESIDE_PROGRAMS:
+                continue
             try:
                 yield from (one for one in self._kube.list(kind, namespace, chosen).items if not _installed(one))
             except (Forbidden, NotFound) as error:

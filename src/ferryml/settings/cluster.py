@@ -17,7 +17,12 @@ class ClusterSettings(Settings):
     section: ClassVar[str] = "cluster"
 
     # What it may touch
-    system_namespace: Annotated[str, Knob("Namespace of agent, gateway and preparations.")] = "ferry-system"
+    system_namespace: Annotated[str, Knob("Namespace of agent and gateway, with their keys; no work runs in it.")] = (
+        "ferry-system"
+    )
+    environments_namespace: Annotated[
+        str, Knob("Namespace in which environments are prepared and the doctor tries things; no key lies in it.")
+    ] = "ferry-environments"
     namespaces: Annotated[
         str, Knob("Namespaces that computes may use, each with its RoleBinding.", off="empty: all (cluster-wide mode)")
     ] = ""

@@ -9,7 +9,7 @@ from ferryml.backends.kubernetes.kube import Manifest, labels_of
 from ferryml.compile.kubernetes.names import preparation_name, preparation_uid
 from ferryml.domain.errors import Unavailable
 from ferryml.domain.orders import EnvironmentOrder
-from kube_jobs_play import PLAIN, SYSTEM, PlayCluster
+from kube_jobs_play import ENVIRONMENTS, PLAIN, PlayCluster
 from kube_play import ended, running
 
 KEY = "ab" * 16
@@ -18,7 +18,7 @@ READY = {"digest": "sha256:" + "0" * 64, "size": 12, "lock": "six==1.17.0", "pyt
 
 
 def preparation(cluster: PlayCluster) -> tuple[Manifest, int]:
-    job = cluster.kube.get(JOBS, SYSTEM, preparation_name(KEY))
+    job = cluster.kube.get(JOBS, ENVIRONMENTS, preparation_name(KEY))
     assert job is not None
     return job, int(labels_of(job)["ferryml.dev/attempt"])
 
@@ -36,17 +36,17 @@ def test_it_is_made_once_and_then_known(cluster: PlayCluster) -> None:
         cluster.jobs.prepare(SIX, uid, "grant")
     job, attempt = preparation(cluster)
     assert cluster.door.admitted == [
-        (preparation_uid(KEY), attempt, SYSTEM, f"{preparation_name(KEY)}-", "preparation")
+        (preparation_uid(KEY), attempt, ENVIRONMENTS, f"{preparation_name(KEY)}-", "preparation")
     ]
     cluster.pod(job, **running())
     assert cluster.jobs.environment(KEY).state == "making"
-    cluster.kube.pod_logs[SYSTEM, f"{preparation_name(KEY)}-0-abcde", "main"] = b"resolved six\n"
+    cluster.kube.pod_logs[ENVIRONMENTS, f"{preparation_name(KEY)}-0-abcde", "main"] = b"resolved six\n"
     cluster.door.environments[KEY] = READY
     cluster.door.told[preparation_uid(KEY), attempt] = {0: {"phase": "done", "exit_code": 0, "outputs_done": True}}
     cluster.pod(job, **ended(0))
     seen = cluster.jobs.environment(KEY)
     assert (seen.state, seen.lock, seen.notes) == ("ready", "six==1.17.0", ("mapped",))
-    assert cluster.kube.get(JOBS, SYSTEM, preparation_name(KEY)) is None
+    assert cluster.kube.get(JOBS, ENVIRONMENTS, preparation_name(KEY)) is None
     assert {uid for uid, _ in cluster.door.logs} == {"job.w.a", "job.w.b"}
     assert set(cluster.door.logs.values()) == {b"resolved six\ninstalled:\nsix==1.17.0\n"}
     assert cluster.jobs.environment(KEY).state == "ready"

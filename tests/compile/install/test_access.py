@@ -2,9 +2,10 @@
 
 import pytest
 
-from ferryml.agent.doctor import CLUSTER_NEEDS, DEFINITIONS, NEEDS
+from ferryml.agent.doctor import CLUSTER_NEEDS, DEFINITIONS, NEEDS, SYSTEM_NEEDS
 from ferryml.compile.install.access import access, accounts, rule, work_namespaces
 from ferryml.compile.install.values import AgentValues
+from ferryml.domain.errors import Refused
 
 VALUES = AgentValues(namespaces=("team-a", "team-b"))
 
@@ -32,7 +33,7 @@ def test_secrets_of_datastores_are_the_gateways_alone():
 
 def test_one_binding_for_each_namespace():
     bound = {body["metadata"]["namespace"] for body in named("RoleBinding") if body["roleRef"]["name"] == "sys-work"}
-    assert bound == {"sys", "team-a", "team-b"} == set(work_namespaces(VALUES, "sys"))
+    assert bound == {"ferry-environments", "team-a", "team-b"} == set(work_namespaces(VALUES, "sys"))
     wide = {body["roleRef"]["name"] for body in named("ClusterRoleBinding")}
     assert wide == {"sys-cluster", "sys-gateway"}
 
@@ -45,6 +46,15 @@ def test_the_whole_cluster_only_when_asked_for():
     assert "namespaces" not in str(named("ClusterRole")[0])
 
 
+def test_no_pod_can_be_made_beside_the_keys():
+    own = next(role for role in named("Role") if role["metadata"]["name"] == "ferry-agent")
+    makes = {what for one in own["rules"] if {"create", "patch", "*"} & set(one["verbs"]) for what in one["resources"]}
+    assert makes == {"mljobs", "mljobs/status", "configmaps", "secrets", "leases"}
+    for wrong in ({"namespaces": ["team-a", "sys"]}, {"environments": {"namespace": "sys"}, "clusterWide": True}):
+        with pytest.raises(Refused, match="holds the keys"):
+            access(AgentValues.model_validate(wrong), "sys")
+
+
 def test_nothing_cluster_wide_can_be_written():
     cluster = named("ClusterRole")[0]
     assert {verb for one in cluster["rules"] for verb in one["verbs"]} <= {"get", "list", "watch"}
@@ -52,7 +62,7 @@ def test_nothing_cluster_wide_can_be_written():
 
 @pytest.mark.parametrize("account", ["ferry-agent", "ferry-gateway", "ferry-preparation"])
 def test_three_accounts_of_which_one_may_nothing(account):
-    made = {body["metadata"]["name"]: body for body in accounts("sys")}[account]
+    made = {body["metadata"]["name"]: body for body in accounts(VALUES, "sys")}[account]
     subjects = [s["name"] for body in access(VALUES, "sys") for s in body.get("subjects", ())]
     assert (account in subjects) == (account != "ferry-preparation")
     assert made.get("automountServiceAccountToken", True) == (account != "ferry-preparation")
@@ -66,6 +76,8 @@ def test_the_doctor_finds_every_right_it_asks_for():
     cluster, work = (role["rules"] for role in named("ClusterRole")[:2])
     assert all(granted(cluster, need) for need in CLUSTER_NEEDS)
     assert all(granted(work, need) for need in NEEDS)
+    own = next(role["rules"] for role in named("Role") if role["metadata"]["name"] == "ferry-agent")
+    assert all(granted(own, need) for need in SYSTEM_NEEDS)
     (definitions,) = [one for one in cluster if "customresourcedefinitions" in one["resources"]]
     assert set(definitions["resourceNames"]) == set(DEFINITIONS)
 

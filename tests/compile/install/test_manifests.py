@@ -17,5 +17,11 @@ def test_each_object_once_and_accounts_before_what_names_them():
 
 def test_taking_the_programs_away_leaves_namespace_and_volume():
     kept = set(names(lasting(AgentValues(), "s")))
-    assert kept == {("Namespace", None, "s"), ("PersistentVolumeClaim", "s", "ferry-store")}
+    assert kept == {
+        ("Namespace", None, "s"),
+        ("Namespace", None, "ferry-environments"),
+        ("PersistentVolumeClaim", "s", "ferry-store"),
+    }
+    theirs = AgentValues.model_validate({"environments": {"namespace": "made-by-it", "create": False}})
+    assert {name for kind, _, name in names(lasting(theirs, "s")) if kind == "Namespace"} == {"s"}
     assert not kept & set(names(agent(AgentValues(), "s", "1")))

@@ -21,6 +21,8 @@ def test_only_pods_of_ferrys_making_call_the_gateway():
 
 def test_preparations_reach_the_gateway_and_names_only():
     spec = made()["ferry-preparation"]
+    (gateway,) = spec["egress"][0]["to"]
+    assert gateway["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "s"}}
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     assert {port["port"] for rule in spec["egress"] for port in rule["ports"]} == {8443, 53}
 

@@ -13,7 +13,7 @@ def command(**values):
 
 
 def test_it_knows_where_to_look():
-    assert command(namespaces=["a", "b"]).endswith("remove --system s --namespaces a,b")
+    assert command(namespaces=["a", "b"]).endswith("remove --system s --namespaces ferry-environments,a,b")
     assert command(clusterWide=True).endswith("remove --system s")
 
 

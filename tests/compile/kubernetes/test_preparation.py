@@ -17,7 +17,7 @@ def test_it_runs_in_ferrys_own_namespace_with_resources_of_its_own():
     config, job = made.objects
     pod = job["spec"]["template"]["spec"]
     assert job["metadata"]["name"] == config["metadata"]["name"] == f"prepare-{order.key[:20]}"
-    assert {body["metadata"]["namespace"] for body in made.objects} == {"ferry-system"}
+    assert {body["metadata"]["namespace"] for body in made.objects} == {"ferry-environments"}
     assert pod["serviceAccountName"] == "ferry-preparation"
     assert pod["containers"][0]["resources"]["requests"] == {"cpu": "500m", "memory": "1Gi"}
     assert pod["containers"][0]["image"] == "base:1"

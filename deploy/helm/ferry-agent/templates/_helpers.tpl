@@ -46,6 +46,7 @@ package_index proxy
   "FERRY_SITE_BACKEND" "kubernetes"
   "FERRY_SITE_STATE_DIR" "/tmp/ferry"
   "FERRY_CLUSTER_SYSTEM_NAMESPACE" .Release.Namespace
+  "FERRY_CLUSTER_ENVIRONMENTS_NAMESPACE" .Values.environments.namespace
   "FERRY_CLUSTER_NAMESPACES" (ternary "" (join "," .Values.namespaces) .Values.clusterWide)
   "FERRY_CLUSTER_RUNNER_IMAGE" (include "ferry.runnerImage" .)
   "FERRY_CLUSTER_IMAGE_PULL_POLICY" .Values.images.pullPolicy

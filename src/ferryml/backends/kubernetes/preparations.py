@@ -100,7 +100,7 @@ class Preparations:
             return self._ready[key][1]
 
     def _job(self, key: str) -> Manifest | None:
-        return self.watched.jobs.get(self.cluster.system_namespace, preparation_name(key))
+        return self.watched.jobs.get(self.cluster.environments_namespace, preparation_name(key))
 
     def _in_making(self, key: str, job: Manifest) -> EnvSeen:
         attempt = int(labels_of(job).get(marks.ATTEMPT) or 1)
@@ -157,7 +157,7 @@ class Preparations:
     def _make(self, env: EnvironmentOrder, grant: str) -> None:
         preparation = Preparation(env, self._next_attempt(env.key))
         made = make_preparation(preparation, self.cluster)
-        uid, namespace = preparation_uid(env.key), self.cluster.system_namespace
+        uid, namespace = preparation_uid(env.key), self.cluster.environments_namespace
         prefix = f"{preparation_name(env.key)}-"
         self.door.admit_pods(uid, preparation.attempt, grant, namespace, prefix, kind="preparation")
         self._remove(env.key)
@@ -174,7 +174,7 @@ class Preparations:
         return int(self.now().timestamp())
 
     def _remove(self, key: str) -> None:
-        name, namespace = preparation_name(key), self.cluster.system_namespace
+        name, namespace = preparation_name(key), self.cluster.environments_namespace
         self.kube.delete(JOBS, namespace, name)
         self.kube.delete(CONFIG_MAPS, namespace, name)
         self.watched.jobs.dropped(namespace, name)
@@ -186,7 +186,7 @@ class Preparations:
             return
         try:
             text = b"".join(
-                self.kube.pod_log(self.cluster.system_namespace, name_of(pod), container)
+                self.kube.pod_log(self.cluster.environments_namespace, name_of(pod), container)
                 for pod in pods
                 for container in ("stage", "main")
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ferryml.compile.install.kit import (
     AGENT,
     AGENT_KEY,
-    CURSOR,
     GATEWAY,
     GATEWAY_KEY,
     JOIN,
@@ -16,6 +15,7 @@ from ferryml.compile.install.kit import (
     role_name,
 )
 from ferryml.compile.install.values import AgentValues
+from ferryml.domain.errors import Refused
 
 RBAC, RBAC_GROUP = "rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
 OUR_DEFINITIONS = ("mljobs.ferryml.dev", "instancetypes.ferryml.dev")
@@ -56,17 +56,24 @@ WORK_RULES = (
     rule("metrics.k8s.io", ("pods",), ("get", "list")),
 )
 """What the agent does in a namespace that it was given."""
+SYSTEM_RULES = (
+    rule("ferryml.dev", ("mljobs", "mljobs/status"), WRITE),
+    rule("", ("configmaps",), WRITE),
+    rule("", ("pods",), READ),
+    rule("batch", ("jobs",), READ),
+)
+"""What it does beside its own programs: it remembers orders there, and makes no pod, for pods can mount Secrets."""
 EVERYWHERE_RULES = (rule("", ("namespaces",), (*READ, "create")),)
 """In cluster-wide mode, beside."""
 GATEWAY_CLUSTER_RULES = (rule("authentication.k8s.io", ("tokenreviews",), ("create",)),)
 
 
-def accounts(namespace: str) -> list[Manifest]:
+def accounts(values: AgentValues, namespace: str) -> list[Manifest]:
     """Agent and gateway have credentials of their own; preparations have an account that may do nothing."""
     return [
         obj("v1", "ServiceAccount", AGENT, namespace),
         obj("v1", "ServiceAccount", GATEWAY, namespace),
-        obj("v1", "ServiceAccount", PREPARATION, namespace, automountServiceAccountToken=False),
+        obj("v1", "ServiceAccount", PREPARATION, values.environments.namespace, automountServiceAccountToken=False),
     ]
 
 
@@ -82,8 +89,7 @@ def access(values: AgentValues, namespace: str) -> list[Manifest]:
         _cluster_binding(gateway, GATEWAY, namespace),
         *_own(AGENT, namespace, (
             rule("", ("secrets",), (*KEEP, "delete"), (AGENT_KEY, JOIN)),
-            rule("", ("configmaps",), KEEP, (SITE, CURSOR)),
-            rule("", ("configmaps",), READ, (GATEWAY,)),
+            *SYSTEM_RULES,
             rule("coordination.k8s.io", ("leases",), KEEP, (AGENT,)),
         )),
         *_own(GATEWAY, namespace, (
@@ -96,14 +102,21 @@ def access(values: AgentValues, namespace: str) -> list[Manifest]:
 
 
 def work_namespaces(values: AgentValues, namespace: str) -> tuple[str, ...]:
-    """Where the agent works when it is not cluster-wide: preparations run beside it."""
-    return (namespace, *(name for name in values.namespaces if name != namespace))
+    """Where the agent works, all namespaces of cluster-wide mode apart. Raises Refused for the one of its own keys."""
+    environments = values.environments.namespace
+    named = () if values.cluster_wide else values.namespaces
+    if namespace in (environments, *named):
+        raise Refused(
+            "BadValue", f"{namespace} holds the keys of agent and gateway: no work may run in it",
+            "Give computes and environments namespaces of their own.",
+        )  # fmt: skip
+    return (environments, *(name for name in named if name != environments))
 
 
 def _work_bindings(values: AgentValues, namespace: str, role: str) -> list[Manifest]:
+    names = work_namespaces(values, namespace)
     if values.cluster_wide:
         return [_cluster_binding(role, AGENT, namespace)]
-    names = work_namespaces(values, namespace)
     return [_binding(role, where, "ClusterRole", role, (AGENT, namespace)) for where in names]
 
 

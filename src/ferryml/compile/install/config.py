@@ -88,6 +88,7 @@ def _fixed(values: AgentValues, namespace: str, version: str) -> dict[str, Scala
         "FERRY_SITE_BACKEND": "kubernetes",
         "FERRY_SITE_STATE_DIR": "/tmp/ferry",  # noqa: S108  the pod's own
         "FERRY_CLUSTER_SYSTEM_NAMESPACE": namespace,
+        "FERRY_CLUSTER_ENVIRONMENTS_NAMESPACE": values.environments.namespace,
         "FERRY_CLUSTER_NAMESPACES": "" if values.cluster_wide else ",".join(values.namespaces),
         "FERRY_CLUSTER_RUNNER_IMAGE": image(values.images, values.images.runner, version),
         "FERRY_CLUSTER_IMAGE_PULL_POLICY": values.images.pull_policy,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ferryml.compile.install.access import access, accounts
 from ferryml.compile.install.config import kept
-from ferryml.compile.install.kit import Manifest
+from ferryml.compile.install.kit import Manifest, obj
 from ferryml.compile.install.policies import policies
 from ferryml.compile.install.programs import programs, store
 from ferryml.compile.install.values import AgentValues
@@ -13,7 +13,7 @@ from ferryml.compile.install.values import AgentValues
 def agent(values: AgentValues, namespace: str, version: str) -> list[Manifest]:
     """The objects that the chart ferry-agent makes, hooks and the store's claim apart."""
     return [
-        *accounts(namespace),
+        *accounts(values, namespace),
         *kept(values, namespace),
         *access(values, namespace),
         *policies(values, namespace),
@@ -22,5 +22,8 @@ def agent(values: AgentValues, namespace: str, version: str) -> list[Manifest]:
 
 
 def lasting(values: AgentValues, namespace: str) -> list[Manifest]:
-    """What stays when the programs go: the namespace, which Helm makes, and the site store's claim, which it keeps."""
-    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, *store(values, namespace)]
+    """What stays when the programs go: the namespace, which Helm makes, that of environments, and the store's claim."""
+    made = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}]
+    if values.environments.create:
+        made.append(obj("v1", "Namespace", values.environments.namespace))
+    return [*made, *store(values, namespace)]

@@ -8,11 +8,12 @@ from ferryml.compile.install.values import AgentValues
 
 NETWORKING = "networking.k8s.io/v1"
 WORKLOAD = {"app.kubernetes.io/managed-by": "ferry"}
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
 PREPARATION = {"ferryml.dev/kind": "preparation"}
 
 
 def policies(values: AgentValues, namespace: str) -> list[Manifest]:
-    """NetworkPolicies of the system namespace; those of computes are the agent's business."""
+    """NetworkPolicies of the system namespace and of environments; those of computes are the agent's business."""
     if not values.network_policy:
         return []
     to_gateway = [{"port": GATEWAY_PORT, "protocol": "TCP"}]
@@ -20,16 +21,20 @@ def policies(values: AgentValues, namespace: str) -> list[Manifest]:
         {"namespaceSelector": {}, "podSelector": {"matchLabels": WORKLOAD}},
         {"podSelector": {"matchLabels": {"app.kubernetes.io/name": AGENT}}},
     ]
+    gateway = {
+        "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: namespace}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": GATEWAY}},
+    }
     nobody = {"policyTypes": ["Ingress"]}
     return [
         _policy(AGENT, namespace, {"app.kubernetes.io/name": AGENT}, nobody),
         _policy(GATEWAY, namespace, {"app.kubernetes.io/name": GATEWAY}, {
             "policyTypes": ["Ingress"], "ingress": [{"from": callers, "ports": to_gateway}],
         }),
-        _policy("ferry-preparation", namespace, PREPARATION, {
+        _policy("ferry-preparation", values.environments.namespace, PREPARATION, {
             "policyTypes": ["Ingress", "Egress"],
             "egress": [
-                {"to": [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": GATEWAY}}}], "ports": to_gateway},
+                {"to": [gateway], "ports": to_gateway},
                 {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
             ],
         }),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ferryml.compile.install.access import OUR_DEFINITIONS, RBAC, RBAC_GROUP, rule
+from ferryml.compile.install.access import OUR_DEFINITIONS, RBAC, RBAC_GROUP, rule, work_namespaces
 from ferryml.compile.install.kit import AGENT, PART_OF, Manifest, obj, pod, role_name
 from ferryml.compile.install.values import AgentValues, image
 
@@ -17,7 +17,7 @@ def removal(values: AgentValues, namespace: str, version: str) -> list[Manifest]
 
 
 def _job(values: AgentValues, namespace: str, version: str) -> Manifest:
-    where = [] if values.cluster_wide else ["--namespaces", ",".join(values.namespaces)]
+    where = [] if values.cluster_wide else ["--namespaces", ",".join(work_namespaces(values, namespace))]
     container = {
         "name": "hook",
         "image": image(values.images, values.images.agent, version),
@@ -37,7 +37,9 @@ def _job(values: AgentValues, namespace: str, version: str) -> Manifest:
 def _rights(values: AgentValues, namespace: str) -> list[Manifest]:
     agent = [{"kind": "ServiceAccount", "name": AGENT, "namespace": namespace}]
     made = [
-        obj(RBAC, "Role", NAME, namespace, rules=[rule("apps", ("deployments",), ("get", "patch"), (AGENT,))]),
+        obj(RBAC, "Role", NAME, namespace, rules=[
+            rule("apps", ("deployments",), ("get", "patch"), (AGENT,)), rule("", ("pods",), ("delete",)),
+        ]),
         obj(
             RBAC, "RoleBinding", NAME, namespace,
             roleRef={"apiGroup": RBAC_GROUP, "kind": "Role", "name": NAME}, subjects=agent,

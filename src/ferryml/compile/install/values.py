@@ -19,8 +19,9 @@ FIXED_SITE_SETTINGS = (
     "backend", "ca_bundle", "gateway_host", "gateway_port", "router_host", "router_port", "state_dir",
 )  # fmt: skip
 FIXED_CLUSTER_SETTINGS = (
-    "gateway_host", "gateway_port", "image_aliases_json", "image_pull_policy", "namespaces", "package_ca",
-    "runner_image", "state_dir", "system_namespace", "workload_node_selector_json", "workload_tolerations_json",
+    "environments_namespace", "gateway_host", "gateway_port", "image_aliases_json", "image_pull_policy", "namespaces",
+    "package_ca", "runner_image", "state_dir", "system_namespace", "workload_node_selector_json",
+    "workload_tolerations_json",
 )  # fmt: skip
 """Settings that follow from other values, or from what a pod is."""
 
@@ -110,6 +111,14 @@ class GatewayProgram(Part):
     """Secrets of the system namespace that datastores of this site name by `secretRef`."""
 
 
+class EnvironmentsPlace(Part):
+    """Where environments are prepared: a namespace without keys, for whoever makes Jobs can mount the Secrets there."""
+
+    namespace: Namespace = "ferry-environments"
+    create: bool = True
+    """Make it, and keep it at uninstalling unless `purge`; false: it exists already."""
+
+
 class Workloads(Part):
     """Where users' pods run and how their images are found."""
 
@@ -138,6 +147,7 @@ class AgentValues(Part):
     ca: Authorities = Authorities()
     agent: AgentProgram = AgentProgram()
     gateway: GatewayProgram = GatewayProgram()
+    environments: EnvironmentsPlace = EnvironmentsPlace()
     workloads: Workloads = Workloads()
     node_selector: Mapping[str, str] = {}
     """Node labels that Ferry's own pods ask for."""
@@ -152,7 +162,8 @@ class AgentValues(Part):
     network_policy: bool = True
     """Only Ferry's pods may call the gateway, nobody the agent."""
     purge: bool = False
-    """Uninstalling also removes the custom resource definitions of Ferry and the site store's volume."""
+    """Uninstalling also removes the custom resource definitions of Ferry, the site store's volume and the namespace of
+    environments."""
 
 
 def image(images: Images, name: str, version: str) -> str:

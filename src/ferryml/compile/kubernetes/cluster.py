@@ -44,6 +44,7 @@ class Cluster(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True)
 
     system_namespace: str = "ferry-system"
+    environments_namespace: str = "ferry-environments"
     runner_image: str = "ferry-runner:latest"
     default_image: str = "docker.io/library/python:3.11-bookworm"
     image_registry: str = ""

@@ -110,7 +110,7 @@ def _job(role: str, cluster: Cluster, command: list[str]) -> dict[str, Json]:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name_of(role), "namespace": cluster.system_namespace, "labels": _labels(role)},
+        "metadata": {"name": name_of(role), "namespace": cluster.environments_namespace, "labels": _labels(role)},
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": LIFE_S,

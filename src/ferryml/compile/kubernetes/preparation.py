@@ -44,11 +44,11 @@ class Preparation:
 
 
 def make_preparation(preparation: Preparation, cluster: Cluster) -> Manifests:
-    """ConfigMap and Job in the system namespace. Raises Refused BadReference or LimitExceeded."""
+    """ConfigMap and Job in the namespace of environments. Raises Refused BadReference or LimitExceeded."""
     order, name = preparation.order, preparation_name(preparation.order.key)
     uid = preparation_uid(order.key)
     meta = {
-        "name": name, "namespace": cluster.system_namespace,
+        "name": name, "namespace": cluster.environments_namespace,
         "labels": labels_of("preparation", uid, preparation.attempt, "", ""),
         "annotations": annotations_of(uid, order.name or order.key),
     }  # fmt: skip
