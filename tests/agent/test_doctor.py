@@ -136,3 +136,9 @@ def test_the_probe_runs_only_when_asked() -> None:
     assert ran == []
     made.examine()
     assert ran == [1]
+
+
+def test_environments_want_their_namespace() -> None:
+    world = World()
+    world.objects["v1/namespaces"] = [one for one in world.objects["v1/namespaces"] if "ferry" not in str(one)]
+    assert lines(doctor(world).examine())["environments"] == ("failed", "NamespaceMissing")

@@ -33,9 +33,9 @@ class Scene:
     def told(self) -> dict[str, Any]:
         return self.inventory.told(self.world.objects["v1/nodes"], ())
 
-    def asks(self, word: str, doctor: bool = False, **compute: Any) -> dict[str, Any]:
+    def asks(self, word: str, doctor: bool = False, again: bool = False, **compute: Any) -> dict[str, Any]:
         made = {"workspace": "w", "name": "c", "namespace": "ml", "create_namespace": False, **compute}
-        self.inventory.heard({"computes": [made], "ask": word, "doctor": doctor})
+        self.inventory.heard({"computes": [made], "ask": word, "doctor": doctor, "again": again})
         for _ in range(5):
             assert self.news.acquire(timeout=5)
             if self.told().get("answered") == word:
@@ -126,3 +126,18 @@ def test_others_pods_count() -> None:
     scene.inventory.look()
     assert scene.told()["nodes"][0]["free"]["cpu_millis"] == 1000
     assert scene.inventory.taken()["n1"]["cpu"] == 3
+
+
+def test_pods_are_made_again_only_when_that_is_asked_for(scene: Scene) -> None:
+    for word, again, count in (("q1", False, 1), ("q2", False, 1), ("q3", True, 2)):
+        told = scene.asks(word, doctor=True, again=again)
+        assert (len(scene.probed), told["network_policies"]) == (count, "enforced")
+
+
+def test_where_pods_are_not_wanted_none_are_made() -> None:
+    scene = Scene(probe="never")
+    scene.inventory.start()
+    told = scene.asks("q1", doctor=True, again=True)
+    scene.inventory.stop()
+    assert (scene.probed, told["network_policies"]) == ([], "unknown")
+    assert [each["level"] for each in told["doctor"] if each["check"] == "network-policies"] == ["warning"]

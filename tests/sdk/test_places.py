@@ -28,9 +28,11 @@ def test_a_compute_is_waited_for_only_while_its_site_may_still_tell(cluster, cli
 
 
 def test_the_doctor_is_asked_and_heard(cluster, client):
-    assert client.sites.doctor("kube", fresh=False)["result"] == "ok"
-    with answering(cluster, "kube", {}):
+    assert client.sites.doctor("kube", "last")["result"] == "ok"
+    with answering(cluster, "kube", {}) as asked:
         assert client.sites.doctor("kube")["answered"]
+        assert client.sites.doctor("kube", "again")["answered"]
+    assert [each["again"] for each in asked] == [False, True]
     told(cluster, "kube")
     with pytest.raises(Conflict):
         client.sites.doctor("kube")

@@ -83,6 +83,8 @@ class Wants:
     """Empty: all of them."""
     create_namespaces: bool = False
     pod_security: str = "baseline"
+    probe: Literal["start", "asked", "never"] = "start"
+    """When pods are tried."""
 
 
 class Doctor:
@@ -184,14 +186,9 @@ class Doctor:
         name = self._wants.environments
         body = self._kube.get("v1/namespaces", name)
         if body is None:
-            yield _finding(
-                "environments",
-                "NamespaceMissing",
-                "failed",
-                f"the namespace {name}, where environments are prepared, is not there",
-                "",
-                f"kubectl create namespace {name}, then helm upgrade: it also makes what belongs in it.",
-            )
+            fix = f"kubectl create namespace {name}, then helm upgrade: it also makes what belongs in it."
+            words = f"the namespace {name}, where environments are prepared, is not there"
+            yield _finding("environments", "NamespaceMissing", "failed", words, "", fix)
             return
         yield from _state(body)
 

@@ -122,6 +122,8 @@ class Inventory:
         doctor = self._doctor.examine(probe) if examine else before.doctor
         if examine and not probe:
             doctor = (*doctor, *(each for each in before.doctor if each.check in PROBED))
+        if examine and self._wants.probe == "never":
+            doctor = (*(each for each in doctor if each.check not in PROBED), UNTRIED)
         findings = {name: self._doctor.namespace(name) for name in self._used(names)} if examine else before.findings
         gone = {name for name, found in findings.items() if any(each.code == "NamespaceMissing" for each in found)}
         self._known = Known(
@@ -143,7 +145,8 @@ class Inventory:
                 self._questions.clear()
             now = self._seconds()
             asked = bool(question and question.get("doctor"))
-            probe = asked or (not probed and question is None and now - began >= PROBE_AFTER_S)
+            again = bool(question and question.get("again"))
+            probe = self._probes(asked, again, probed, question is None and now - began >= PROBE_AFTER_S)
             examine = probe or question is not None or now - examined >= EXAMINE_S
             try:
                 self.look(question, examine, probe)
@@ -155,6 +158,12 @@ class Inventory:
                     self._questions[:0] = [question] if question is not None else []
                     if not self._stopping:
                         self._wanted.wait(AGAIN_S)
+
+    def _probes(self, asked: bool, again: bool, probed: bool, settled: bool) -> bool:
+        """Whether this look makes pods: what they showed holds until somebody asks for it anew."""
+        if self._wants.probe == "never":
+            return False
+        return (asked and (again or not probed)) or (self._wants.probe == "start" and settled and not probed)
 
     def _namespaces(self) -> tuple[str, ...]:
         if self._wants.namespaces:
@@ -221,6 +230,12 @@ class Inventory:
 
 PROBED = ("image", "dns", "network-policies")
 """Checks that only pods can make; between two probes the last word counts."""
+
+UNTRIED = Finding(
+    check="network-policies", code="NetworkPolicyNotEnforced", level="warning",
+    cause="whether network policies are enforced could not be tried", evidence="cluster.doctor_probe is never",
+    fix="IT sets it to asked, and asks: ferry site doctor NAME --again.",
+)  # fmt: skip
 
 
 def taken_by(pods: Iterable[Object], before: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:

@@ -45,13 +45,14 @@ def doctor(
     site: Annotated[str | None, typer.Argument(help="The site's name.")] = None,
     name: kit.OptionalName = None,
     last: Annotated[bool, typer.Option("--last", help="Show what was found last, and look at nothing now.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also try anew, with pods, images, names, policies.")] = False,
 ) -> Any:  # fmt: skip
     """Examine a site: each check ok, warning or failed, with its code and the fix; exits with 1 when one failed."""
     from ferryml.cli.finding_words import checks
 
     wanted = kit.need(site or name, "the site's name")
     with shared.talk.busy(f"examining {wanted}"):
-        found = shared.client.sites.doctor(wanted, fresh=not last)
+        found = shared.client.sites.doctor(wanted, "again" if again else "last" if last else "once")
     if not found["answered"]:
         shared.talk.warn(f"site {wanted} did not answer in time; this is what it found before")
     if shared.asked:

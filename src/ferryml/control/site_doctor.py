@@ -15,12 +15,15 @@ GIB = 2**30
 WORST = ("failed", "warning", "ok")
 
 
-def examine(deps: Deps, caller: Caller, name: str) -> Json:
-    """Ask the site to run every check; the word that its answer will carry. Raises Conflict when it cannot be asked."""
+def examine(deps: Deps, caller: Caller, name: str, again: bool = False) -> Json:
+    """Ask the site to run every check; the word that its answer will carry. Raises Conflict when it cannot be asked.
+
+    What only pods can show is tried when it was not yet, or `again`.
+    """
     allow(caller, "site.write", "")
     with deps.store.read() as tx:
         row = need(tx, "site", "", name)
-    nonce = site_looks.ask(deps, name, doctor=True)
+    nonce = site_looks.ask(deps, name, doctor="again" if again else "once")
     if not nonce and row.status.get("backend") == "kubernetes":
         words = "has not joined yet" if row.phase == PENDING else f"is {row.phase}, or its agent is too old to be asked"
         raise Conflict("SiteOffline", f"site {name} {words}", "Run `ferry agent doctor` where the agent is.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 from ferryml.control.context import Deps, Turn, changed
 from ferryml.control.ports import Json, Row, Tx
@@ -16,12 +16,12 @@ PATIENCE_S = 10.0
 """Longest wait for an answer when a compute is attached; a site that does not answer is judged by what it said last."""
 
 
-def ask(deps: Deps, site: str, doctor: bool = False, extra: tuple[Json, ...] = ()) -> str:
+def ask(deps: Deps, site: str, doctor: Literal["no", "once", "again"] = "no", extra: tuple[Json, ...] = ()) -> str:
     """Tell the site which computes it has, and to look again; the word that its answer will carry, or empty when it
     cannot be asked.
 
     Args:
-        doctor: run every check of the doctor, too.
+        doctor: run every check of the doctor, too; `again` also tries anew what only pods can show.
         extra: computes that are not stored yet.
     """
     nonce = deps.dice.id(12)
@@ -30,7 +30,8 @@ def ask(deps: Deps, site: str, doctor: bool = False, extra: tuple[Json, ...] = (
         row = now.tx.get("site", "", site)
         if row is None or row.phase != ONLINE or LOOK not in row.status.get("capabilities", ()):
             return ""
-        settings = {"computes": [*_computes(now.tx, site), *extra], "ask": nonce, "doctor": doctor}
+        settings: dict[str, Json] = {"computes": [*_computes(now.tx, site), *extra], "ask": nonce}
+        settings |= {"doctor": doctor != "no", "again": doctor == "again"}
         order = SettingsOrder(settings=settings)
         now.tx.put_wish(site, f"settings.{site}", order.model_dump(mode="json"))
         now.wake(f"site:{site}")

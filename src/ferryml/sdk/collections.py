@@ -348,9 +348,16 @@ class Sites(ServerWide):
         """A new one-time join token."""
         return self._run(send("POST", f"/api/v1/sites/{name}/token"))
 
-    def doctor(self, name: str, fresh: bool = True, notice: Notice | None = None, patience_s: float = 180) -> Json:
-        """What its doctor finds: `result` and `findings`; without `fresh` what it found last."""
-        return self._run(places.doctor(name, fresh, notice, patience_s))
+    def doctor(
+        self, name: str, look: places.Look = "once", notice: Notice | None = None, patience_s: float = 180
+    ) -> Json:
+        """What its doctor finds: `result` and `findings`.
+
+        Args:
+            look: `last` is what it found before; `once` looks now; `again` also makes pods anew, to see what only
+                they can show.
+        """
+        return self._run(places.doctor(name, look, notice, patience_s))
 
     def instance_types(self, name: str) -> Json:
         """`items`: its instance types; `suggestions`: custom resources that its nodes suggest."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 from urllib.parse import quote
 
 from ferryml.sdk.flow import Flow, Json, Pause, get, send
 from ferryml.sdk.flows import below
 
 Notice = Callable[[Json], object]
+Look = Literal["last", "once", "again"]
 STEP_S = 1.0
 WAIT_S = 20.0
 
@@ -46,12 +48,12 @@ def site_types(site: str) -> Flow[Json]:
     return get(f"/api/v1/sites/{quote(site, safe='')}/instance-types")
 
 
-def doctor(site: str, fresh: bool, notice: Notice | None, patience_s: float) -> Flow[Json]:
-    """What the site's doctor finds; `fresh` asks it to look now and waits for it, at most `patience_s`."""
+def doctor(site: str, look: Look, notice: Notice | None, patience_s: float) -> Flow[Json]:
+    """What the site's doctor finds; but for `last` it is asked to look now, and waited for at most `patience_s`."""
     path = f"/api/v1/sites/{quote(site, safe='')}/doctor"
-    if not fresh:
+    if look == "last":
         return (yield from get(path))
-    asked = (yield from send("POST", path))["asked"]
+    asked = (yield from send("POST", path, again="true" if look == "again" else None))["asked"]
     waited = 0.0
     while True:
         found = yield from get(path, question=asked or None, wait=WAIT_S)

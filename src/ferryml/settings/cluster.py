@@ -32,6 +32,15 @@ class ClusterSettings(Settings):
     training: Annotated[bool, Knob("Whether jobs may run here.", off="false")] = True
     inference: Annotated[bool, Knob("Whether endpoints may be served here.", off="false")] = True
 
+    doctor_probe: Annotated[
+        Literal["start", "asked", "never"],
+        Knob(
+            "When the doctor makes pods that try images, names and network policies: once after the agent has started "
+            "and when it is asked, or only when it is asked.",
+            off="never: what only pods can show stays unknown",
+        ),
+    ] = "start"
+
     # Images
     runner_image: Annotated[str, Knob("Image that brings inputs and collects outputs beside the user's container.")] = (
         "ferry-runner:latest"

@@ -63,9 +63,12 @@ def token(asked: Person, name: Name) -> dict[str, Json]:
 
 
 @router.post("/sites/{name}/doctor", status_code=202)
-def examine(asked: Person, name: Name) -> dict[str, Json]:
-    """Ask the site to run every check; `asked` of the answer goes into the question for its findings."""
-    return dict(site_doctor.examine(asked.deps, asked.caller, name))
+def examine(asked: Person, name: Name, again: bool = False) -> dict[str, Json]:
+    """Ask the site to run every check, `again` also what only pods can show and has been tried before.
+
+    `asked` of the answer goes into the question for its findings.
+    """
+    return dict(site_doctor.examine(asked.deps, asked.caller, name, again))
 
 
 @router.get("/sites/{name}/doctor")
