@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PYTHON
 SLOWEST := --durations=15 --durations-min=15
 
-.PHONY: help setup demo test test-kubernetes check fix generate bench lock clean
+.PHONY: help setup demo demo-kubernetes test test-kubernetes check fix generate bench lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
@@ -17,6 +17,10 @@ setup: .venv/.installed ## Install everything into .venv from the locks
 
 demo: setup ## Watch the closed loop on two sites of this machine (about a minute)
 	@$(BIN)/ferry demo
+
+demo-kubernetes: setup ## The same on two real clusters of this machine (Linux, as root)
+	@$(BIN)/python scripts/components.py ensure kubernetes buildah
+	@$(BIN)/python scripts/demo_kubernetes.py
 
 # Of the cluster tests these run each time; all of them take twenty minutes more.
 CLUSTER_CORE := $(addprefix tests/system_kubernetes/,test_images.py test_kube.py test_manifests.py test_jobs.py)

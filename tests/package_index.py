@@ -60,6 +60,14 @@ def _constraints(python: str) -> str:
     return "\n".join(f"{pin.name}{pin.specifier}" for pin in pins if not pin.marker or pin.marker.evaluate(place))
 
 
+class _Server(ThreadingHTTPServer):
+    """Clients that have seen enough hang up; that is no news."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Index:
     """Serves a wheelhouse; `asked` lists who asked for which path."""
 
@@ -88,7 +96,7 @@ class Index:
                 """The tests look at `asked`."""
 
         self._folder = folder
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        self._server = _Server((host, port), Handler)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="package-index", daemon=True)
         self._thread.start()

@@ -55,6 +55,6 @@ def test_test_names_are_unique_within_a_file():
 
 def test_every_example_is_run_by_a_test():
     told = (ROOT / "README.md").read_text().split("## Quickstart")[1].split("\n## ")[0]  # typed by test_quickstart.py
-    told += "".join(path.read_text() for path in files("tests/system"))
+    told += "".join(path.read_text() for path in files("tests/system", "tests/system_kubernetes"))
     idle = [folder.name for folder in sorted((ROOT / "examples").iterdir()) if f"examples/{folder.name}/" not in told]
     assert not idle, f"no test runs {idle}"

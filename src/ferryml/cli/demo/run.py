@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -13,17 +12,19 @@ import httpx
 from ferryml.cli.demo.stage import Stage
 from ferryml.cli.demo.traffic import Scored, Traffic, accuracy, images, score
 from ferryml.domain.errors import Defect, FerryError, Refused
+from ferryml.domain.spec.endpoint import OnlineEndpoint
 from ferryml.sdk.client import Client
 from ferryml.sdk.flow import Json
 from ferryml.sdk.load import load_automation, load_deployment, load_endpoint, load_job
 
-LIMIT_S = 240.0
-"""Seconds that a single step may take before the demo gives up."""
 
+def main(keep: bool = False, place: Callable[[Path, bool], Stage] = Stage) -> int:
+    """Runs the whole loop; 0 when every step was as it should be. `keep` leaves everything running.
 
-def main(keep: bool = False, root: Path | None = None) -> int:
-    """Runs the whole loop; 0 when every step was as it should be. `keep` leaves everything running."""
-    with Stage((root or Path(".ferry") / "demo").resolve(), keep) as stage:
+    Args:
+        place: what makes the stage: two sites of this machine, or two clusters.
+    """
+    with place((Path(".ferry") / "demo").resolve(), keep) as stage:
         try:
             Demo(stage).run()
         except FerryError as error:
@@ -64,32 +65,19 @@ class Demo:
         stage = self.stage
         stage.title("Two sites join one workspace")
         made_data = stage.script("make_data.py", str(stage.data))
-        port = stage.url.rsplit(":", 1)[1]
-        stage.start("server", "server", "--port", port, "--state-dir", str(stage.root / "server"))
-        self.client = stage.client()
+        self.client = stage.serve()
         stage.say(f"the server answers at {stage.url}")
-        for name in ("cloud", "onprem"):
-            made = self.client.sites.create({"name": name, "zone": name})
-            place = ("--server", stage.url, "--state-dir", str(stage.root / name))
-            stage.start(
-                name, "agent", "run", *place, "--token", "-", "--accept-zone-bound", "--stop-work",
-                secret=made["join_token"],
-            )  # fmt: skip
-        made_data()
-        self.client.datastores.create(
-            {"name": "plant", "type": "local", "site": "onprem", "root": str(stage.data), "description": "stays here"}
-        )
-        self.client.data.create({"name": "digits", "type": "uri_folder", "path": str(stage.data / "clean")})
-        for name in ("cloud", "onprem"):
-            stage.until(f"site {name}", partial(self._online, name))
-            self.client.computes.create({"name": name, "type": "local", "site": name})
+        stage.join(self.client)
         stage.say("cloud and onprem dialled in; nobody dialled them")
+        made_data()
+        stage.keep_data(self.client)
+        self.client.data.create({"name": "digits", "type": "uri_folder", "path": str(stage.data / "clean")})
 
     def train_in_the_cloud(self) -> None:
         """Pattern one: train in the cloud."""
         self.stage.title("Train in the cloud, serve on-premises")
         job = self.client.jobs.create(load_job(self.stage.project / "train.yml", warn=self._warn))
-        self.client.online_endpoints.create(load_endpoint(self.stage.project / "endpoint.yml", warn=self._warn))
+        self.client.online_endpoints.create(self._endpoint())
         job = self._finished(job["name"])
         model = {
             "name": "digits-model", "type": "custom_model", "path": f"azureml://jobs/{job['name']}/outputs/model",
@@ -109,7 +97,7 @@ class Demo:
         self.uri = self.client.online_endpoints.wait("digits")["scoring_uri"]
         self.key = self.client.online_endpoints.keys("digits")["primaryKey"]
         scored = self._score("clean-live.csv", 100)
-        self.stage.say(f"endpoint digits serves on onprem at {self.uri}")
+        self.stage.say(f"endpoint digits serves on {self.stage.serves_on} at {self.uri}")
         self.stage.say(f"100 real images scored: {accuracy(scored):.0%} right, no image left the plant")
         self._expect(accuracy(scored) > 0.85, "the first model is not good enough")
 
@@ -190,7 +178,7 @@ class Demo:
         self.stage.title("Where does this answer come from?")
         [scored] = self._score("drifted-live.csv", 1)
         trace = self.client.trace(scored.request_id)
-        text = self.stage.ferry("trace", scored.request_id, environment=self._who())
+        text = self.stage.ferry("trace", scored.request_id)
         self.stage.say(f"ferry trace {scored.request_id}")
         print(_indented(text), flush=True)
         for word in ("digits-model:2", "digits-loop-1-train", "digits:2"):
@@ -198,11 +186,9 @@ class Demo:
 
     # ---- helpers -----------------------------------------------------------------------------------------------
 
-    def _online(self, name: str) -> bool:
-        return str(self.client.sites.get(name)["provisioning_state"]).lower() == "online"
-
-    def _who(self) -> dict[str, str]:
-        return {"FERRY_URL": self.client.target.url, "FERRY_TOKEN": self.client.target.token}
+    def _endpoint(self) -> OnlineEndpoint:
+        where = [f"compute=azureml:{self.stage.serves_on}"]
+        return load_endpoint(self.stage.project / "endpoint.yml", where, warn=self._warn)
 
     def _warn(self, text: str) -> None:
         self.stage.say(text, mark="!")
@@ -237,7 +223,8 @@ class Demo:
         return float(found["value"])
 
     def _traffic(self) -> Traffic:
-        return Traffic(self.uri, self.key, images(self.stage.data / "drifted-live.csv"))
+        source = images(self.stage.data / "drifted-live.csv")
+        return Traffic(self.uri, self.key, source, pause_s=self.stage.pause_s)
 
     def _train_elsewhere(self) -> Callable[[], None]:
         """A partner with a machine of their own; what they do there is not Ferry's."""
@@ -250,7 +237,7 @@ class Demo:
         self.stage.say(f"partner-model:{made['version']} was registered; the automation takes it up")
 
     def _watch_run(self, number: str) -> Json:
-        told, end = 0, time.monotonic() + LIMIT_S
+        told, end = 0, time.monotonic() + self.stage.run_limit_s
         while time.monotonic() < end:
             run = next((one for one in self.client.automations.history("digits-loop") if one["run"] == number), None)
             for move in (run or {"history": ()})["history"][told:]:
@@ -260,7 +247,7 @@ class Demo:
                 self._tell_rollout(f"digits-loop-{number}")
                 return run
             time.sleep(0.2)
-        raise Defect("Internal", f"run {number} of digits-loop took more than {LIMIT_S:g} s")
+        raise Defect("Internal", f"run {number} of digits-loop took more than {self.stage.run_limit_s:g} s")
 
     def _tell_rollout(self, name: str) -> None:
         try:
@@ -283,7 +270,8 @@ def _indented(text: str) -> str:
 
 
 def _how_to_look_around(stage: Stage) -> None:
-    token = stage.root / "server" / "admin.token"
-    print(f"\nIt goes on running. To look around:\n  export FERRY_URL={stage.url} FERRY_TOKEN=$(cat {token})")
+    said = " ".join(f"{name}={value}" for name, value in stage.who().items() if name != "FERRY_TOKEN")
+    print(f"\nIt goes on running. To look around:\n  export {said} FERRY_TOKEN=$(cat {stage.token})")
     print("  ferry job list -o table; ferry automation history -n digits-loop; ferry online-endpoint show -n digits")
-    print("To stop it: kill " + " ".join(str(pid) for _, pid in reversed(stage.pids())))
+    for line in stage.how_to_stop():
+        print(line)

@@ -1,4 +1,4 @@
-"""The demo's programs and voice: a server and two sites as processes of their own, stopped by recorded pid."""
+"""The demo's place and voice: here a server and two sites as processes of their own, stopped by recorded pid."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from ferryml.domain.errors import FerryError, Unavailable
 from ferryml.sdk.client import Client
@@ -18,10 +20,19 @@ from ferryml.sdk.sending import Target
 
 PROJECT = Path(__file__).parent / "project"
 START_LIMIT_S = 60.0
+SITES = ("cloud", "onprem")
+"""Names of the two sites, of their zones, and of the computes on them."""
 
 
 class Stage:
     """Everything that runs. Use as a context manager; leaving stops what was started, unless `keep`."""
+
+    serves_on: ClassVar[str] = "onprem"
+    """Compute of the endpoint."""
+    pause_s: ClassVar[float] = 0.02
+    """Seconds between two requests of one of the people who send images."""
+    run_limit_s: ClassVar[float] = 240.0
+    """Seconds that a run of the automation may take before the demo gives up."""
 
     def __init__(self, root: Path, keep: bool) -> None:
         self.root, self.keep = root, keep
@@ -42,6 +53,52 @@ class Stage:
         if not self.keep or kind is not None:
             self.stop()
 
+    # What differs from place to place
+
+    def serve(self) -> Client:
+        """Start the server; a client with the administrator's token, once it answers."""
+        port = self.url.rsplit(":", 1)[1]
+        self.start("server", "server", "--port", port, "--state-dir", str(self.root / "server"))
+        return self.client()
+
+    def join(self, client: Client) -> None:
+        """The sites join, and are attached to the workspace."""
+        for name in SITES:
+            self.join_local(client, name, name)
+        for name in SITES:
+            self.online(client, name)
+            client.computes.create({"name": name, "type": "local", "site": name})
+
+    def keep_data(self, client: Client) -> None:
+        """The plant's files come to where onprem finds them: the datastore `plant`."""
+        client.datastores.create(
+            {"name": "plant", "type": "local", "site": "onprem", "root": str(self.data), "description": "stays here"}
+        )
+
+    # What every place needs
+
+    def join_local(self, client: Client, name: str, zone: str, settings: Mapping[str, str] | None = None) -> None:
+        """A site of this machine; `online` waits for it."""
+        made = client.sites.create({"name": name, "zone": zone})
+        place = ("--server", self.url, "--state-dir", str(self.root / name))
+        self.start(
+            name, "agent", "run", *place, "--token", "-", "--accept-zone-bound", "--stop-work",
+            secret=made["join_token"], settings=settings,
+        )  # fmt: skip
+
+    def online(self, client: Client, name: str, limit_s: float = START_LIMIT_S) -> None:
+        """Wait until the site is heard from."""
+        self.until(f"site {name}", partial(_is_online, client, name), limit_s)
+
+    def who(self) -> dict[str, str]:
+        """Environment in which `ferry` speaks to the server as its administrator."""
+        return {"FERRY_URL": self.url, "FERRY_TOKEN": self.token.read_text().strip()}
+
+    @property
+    def token(self) -> Path:
+        """File of the administrator's token."""
+        return self.root / "server" / "admin.token"
+
     def say(self, text: str, *, mark: str = " ") -> None:
         """One line with the seconds since the start."""
         print(f"[{time.monotonic() - self._began:5.1f} s] {mark} {text}", flush=True)
@@ -55,22 +112,22 @@ class Stage:
         """Seconds since the start."""
         return time.monotonic() - self._began
 
-    def ferry(self, *args: str, environment: dict[str, str] | None = None) -> str:
-        """Run one `ferry` command to its end; what it printed."""
+    def ferry(self, *args: str) -> str:
+        """Run one `ferry` command to its end as the administrator; what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "ferryml.cli.main", *args], capture_output=True, text=True, timeout=60, check=False,
-            env={**os.environ, **(environment or {})}, cwd=self.root,
+            env={**os.environ, **self.who()}, cwd=self.root,
         )  # fmt: skip
         if done.returncode != 0:
             raise Unavailable("Unavailable", f"ferry {args[0]} failed: {done.stderr.strip()[-2000:]}")
         return done.stdout
 
-    def start(self, name: str, *args: str, secret: str = "") -> None:
+    def start(self, name: str, *args: str, secret: str = "", settings: Mapping[str, str] | None = None) -> None:
         """Start a `ferry` program that goes on running; `secret` is its line of input. Output is in NAME.log."""
         with (self.root / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "ferryml.cli.main", *args], stdout=log, stderr=subprocess.STDOUT,
-                stdin=subprocess.PIPE, cwd=self.root, start_new_session=True,
+                stdin=subprocess.PIPE, cwd=self.root, start_new_session=True, env={**os.environ, **(settings or {})},
             )  # fmt: skip
         self._programs.append((name, process))
         if process.stdin is not None:
@@ -91,9 +148,12 @@ class Stage:
 
     def client(self) -> Client:
         """A client with the administrator's token, once the server answers."""
-        token = self.root / "server" / "admin.token"
-        self.until("the server", lambda: token.is_file() and self._answers())
-        return Client(target=Target(self.url, token.read_text().strip()), workspace="default")
+        self.until("the server", lambda: self.token.is_file() and self._answers())
+        return Client(target=self.target(self.token.read_text().strip()), workspace="default")
+
+    def target(self, token: str = "") -> Target:
+        """The server, as who holds the token."""
+        return Target(self.url, token)
 
     def until(self, what: str, true: Callable[[], bool], limit_s: float = START_LIMIT_S) -> None:
         """Wait until `true()`; raises Unavailable with the tail of the logs after `limit_s` seconds."""
@@ -129,16 +189,20 @@ class Stage:
                 process.wait(timeout=10)
         self._programs.clear()
 
-    def pids(self) -> list[tuple[str, int]]:
-        """Name and pid of each program."""
-        return [(name, process.pid) for name, process in self._programs]
+    def how_to_stop(self) -> list[str]:
+        """Lines for whoever kept it running."""
+        return ["To stop it: kill " + " ".join(str(process.pid) for _, process in reversed(self._programs))]
 
     def _answers(self) -> bool:
         try:
-            Client(target=Target(self.url)).version()
+            Client(target=self.target()).version()
         except FerryError:
             return False
         return True
+
+
+def _is_online(client: Client, name: str) -> bool:
+    return str(client.sites.get(name)["provisioning_state"]).lower() == "online"
 
 
 def free_port() -> int:
