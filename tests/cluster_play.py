@@ -7,7 +7,7 @@ import os
 import ssl
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import kubebox_images as images
 from https_play import Authority
 from kubebox.cluster import Cluster
 from kubebox.texts import HUB_NAME
-from package_index import Index, wheelhouse
+from package_index import PACKAGES, Index, wheelhouse
 from system_play import ENDS, W, free_port, until
 
 SYSTEM, ENVIRONMENTS = "ferry-system", "ferry-environments"
@@ -31,7 +31,7 @@ QUICK = {"retry_max_s": 1, "cancel_grace_s": 2, "keep_finished_s": 3600}
 class World:
     """A server with TLS of a private authority; `install` joins a cluster to it. `close` ends what was started."""
 
-    def __init__(self, folder: Path, helm: str, **settings: str) -> None:
+    def __init__(self, folder: Path, helm: str, packages: Sequence[str] = PACKAGES, **settings: str) -> None:
         self.folder, self.port, self._helm = folder, free_port(), helm
         self.authority = Authority(folder, "ferry-tests", names=(HUB_NAME, "localhost"))
         chain, key = self.authority.server_files()
@@ -44,7 +44,7 @@ class World:
         self.url = f"https://127.0.0.1:{self.port}"
         context = ssl.create_default_context(cafile=str(self.authority.bundle))
         self.api = httpx.Client(base_url=f"{self.url}/api/v1", timeout=60, trust_env=False, verify=context)
-        self.index = Index(wheelhouse())
+        self.index = Index(wheelhouse(packages, locked=packages is PACKAGES))
         self._server: subprocess.Popen[bytes] | None = None
         self._installed: list[tuple[Cluster, str]] = []
 

@@ -42,7 +42,10 @@ class World:
         self.objects: dict[str, list[dict[str, Any]]] = {
             "v1/nodes": [a_node()], CLASSES: [default],
             "v1/namespaces": [thing("default"), thing("ml"), thing("kube-system"), thing("ferry-environments")],
-            DEFINITIONS: [thing("mljobs.ferryml.dev"), thing("instancetypes.ferryml.dev")],
+            DEFINITIONS: [
+                thing(f"{plural}.ferryml.dev")
+                for plural in ("mljobs", "onlineendpoints", "onlinedeployments", "instancetypes")
+            ],
         }  # fmt: skip
         self.denied: set[tuple[str, str]] = set()
         """(resource, verb) that reviews say no to."""

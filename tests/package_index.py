@@ -21,9 +21,10 @@ PACKAGES = ("six", "numpy", "scikit-learn", "mlflow-skinny")
 DOWNLOAD_LIMIT_S = 600
 
 
-def wheelhouse(packages: Sequence[str] = PACKAGES, python: str = "3.11") -> Path:
-    """A folder with wheels of these packages and all they need, in the versions of the development lock."""
-    constraints = _constraints(python)
+def wheelhouse(packages: Sequence[str] = PACKAGES, python: str = "3.11", locked: bool = True) -> Path:
+    """A folder with wheels of these packages and all they need, in the versions of the development lock if `locked`
+    (which may hold what packages of users' environments do not agree with)."""
+    constraints = _constraints(python) if locked else ""
     key = hashlib.sha256("\n".join([*sorted(packages), python, constraints]).encode()).hexdigest()[:16]
     folder = CACHE / key
     CACHE.mkdir(parents=True, exist_ok=True)

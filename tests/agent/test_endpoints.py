@@ -160,7 +160,7 @@ def test_from_nothing_to_an_answer_and_gone(site):
     assert site.door.fetched[0][1] == "grant"
     log = f"deployments/blue/{A}/inference-server.log"
     site.until(lambda _: b"ready for serving" in site.door.logs.get(log, b""))
-    assert site.backend.logs(UID, A, "inference-server").startswith(site.door.logs[log])
+    assert site.backend.logs(UID, A, "inference-server").data.startswith(site.door.logs[log])
     until(lambda: isinstance(site.turn(None), GoneStatus))
     assert site.ask()[0] == 404
     assert site.backend.observe(UID) == []
@@ -193,7 +193,7 @@ def test_a_failing_update_leaves_the_old_one_alone(site):
     (after,) = site.backend.observe(UID)
     assert after == before
     assert site.ask()[1] == ["old"]
-    assert b"no weights" in site.backend.logs(UID, B, "inference-server")
+    assert b"no weights" in site.backend.logs(UID, B, "inference-server").data
 
 
 def test_a_bad_canary_is_rolled_back_by_the_site_alone(site):

@@ -85,7 +85,7 @@ def test_the_end_takes_what_is_ferrys_and_nothing_else(said):
     assert names(kube, JOBS, "other") == {"elsewhere"}
     assert kube.get(DEPLOYMENTS, "sys", "ferry-agent")["spec"]["replicas"] == 0
     assert names(kube, PODS, "sys") == {"of-others"}
-    assert len(names(kube, CRDS)) == 3
+    assert names(kube, CRDS) == {*FOREIGN, *OUR_DEFINITIONS}
 
 
 def test_what_was_installed_stays_for_whoever_installed_it(said):

@@ -37,15 +37,37 @@ BLUE = {"traffic": {"blue": 100}, "serving": {"blue": "a"}}
 
 def test_what_is_wished_is_started_once():
     asked = order(revision("a", instances=2), **BLUE)
-    assert [instance for _, instance in turn(asked).start] == [0, 1]
-    assert [instance for _, instance in turn(asked, up("a", 0, "starting")).start] == [1]
+    assert turn(asked).counts == {"a": 2}
+    assert turn(asked, up("a", 0, "starting")).counts == {"a": 2}
 
 
 def test_nothing_starts_before_its_files_and_environment_are_there():
     waiting = {"a": Prepared("waiting", "bringing files")}
     made = turn(order(A, **BLUE), prepared=waiting)
-    assert made.start == ()
+    assert made.counts == {"a": 0}
     assert (made.revisions[0].state, made.revisions[0].reason) == ("Creating", "bringing files")
+
+
+def test_what_runs_stays_while_its_files_are_looked_for_anew():
+    waiting = {"a": Prepared("waiting", "bringing files")}
+    asked = order(revision("a", instances=3), **BLUE)
+    assert turn(asked, up("a"), up("a", 1, "starting"), prepared=waiting).counts == {"a": 2}
+
+
+def test_what_is_ending_is_nobodys_instance():
+    asked = order(revision("a", instances=2), **BLUE)
+    made = turn(asked, up("a"), up("a", 1, "ending"), up("b", 0, "ending"))
+    assert made.counts == {"a": 2}
+    assert made.memory.draining == {}
+    assert [one.instance for one in made.upstreams["a"]] == [0]
+
+
+def test_of_several_that_leave_the_last_go_first():
+    asked = order(A, **BLUE)
+    first = turn(asked, up("a"), up("a", 1), up("a", 2))
+    assert first.counts == {"a": 3}
+    later = {"memory": first.memory, "now": T0 + timedelta(seconds=1)}
+    assert turn(asked, up("a"), up("a", 1), up("a", 2), busy={("a", 1): 1}, **later).counts == {"a": 2}
 
 
 def test_traffic_times_the_rollouts_split():
@@ -68,22 +90,21 @@ def test_a_discarded_candidate_drains_and_ends():
     asked = order(A, B, **BLUE)
     split = Split("blue", {"a": 100}, {}, discarded="b")
     first = turn(asked, up("a"), up("b"), split=split, memory=ServingMemory(serving={"blue": "a"}))
-    assert first.stop == ()
+    assert first.counts == {"a": 1, "b": 1}
     assert "b" not in {name for name, found in first.upstreams.items() if found}
     later = turn(asked, up("a"), up("b"), split=split, memory=first.memory, now=T0 + timedelta(seconds=1))
-    assert later.stop == (("b", 0),)
-    assert later.start == ()
+    assert later.counts == {"a": 1, "b": 0}
 
 
 def test_a_busy_instance_is_drained_but_not_for_ever():
     asked = order(A, **BLUE)
     first = turn(asked, up("a"), up("a", 1))
     assert len(first.upstreams["a"]) == 1
-    for seconds, stop in ((1, ()), (9, ()), (10, (("a", 1),))):
+    for seconds, count in ((1, 2), (9, 2), (10, 1)):
         made = turn(
             asked, up("a"), up("a", 1), memory=first.memory, now=T0 + timedelta(seconds=seconds), busy={("a", 1): 1}
         )
-        assert made.stop == stop
+        assert made.counts == {"a": count}
 
 
 def test_what_a_wish_forgot_is_known_while_it_drains():
@@ -98,7 +119,7 @@ def test_the_old_one_serves_until_the_new_one_is_ready():
     before = turn(order(A, **BLUE), up("a"))
     new = order(B, traffic={"blue": 100}, serving={"blue": "b"})
     held = turn(new, up("a"), up("b", 0, "starting"), memory=before.memory)
-    assert (held.weights, held.direct, held.stop) == ({"a": 10_000}, {"blue": "a"}, ())
+    assert (held.weights, held.direct, held.counts) == ({"a": 10_000}, {"blue": "a"}, {"a": 1, "b": 1})
     done = turn(new, up("a"), up("b"), memory=held.memory)
     assert (done.weights, done.direct) == ({"b": 10_000}, {"blue": "b"})
 
@@ -169,9 +190,9 @@ def test_what_serves_is_untouchable_until_the_new_one_is_ready(steps):
         assert set(made.weights.values()) == {10_000}
         if before and states[before] == "ready" and states[wanted] != "ready":
             assert made.weights == {before: 10_000}
-            assert (before, 0) not in made.stop
+            assert made.counts[before] == 1
             assert made.upstreams[before]
-        assert not {(name, 0) for name in made.weights} & set(made.stop)
+        assert all(made.counts[name] == 1 for name in made.weights)
         assert plan(asked, None, seen, memory, now, drain_s=10) == made
         memory = made.memory
 

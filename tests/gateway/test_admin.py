@@ -76,6 +76,7 @@ def test_a_grant_opens_what_it_is_for(pods_gateway: PlayClusterGateway) -> None:
     assert code(pods_gateway.admit(uid="job.w.j", kind="preparation")) == (400, "BadRequest")
     assert code(pods_gateway.admit(uid="environment.k")) == (400, "BadRequest")
     assert code(pods_gateway.admit(prefix="j")) == (400, "BadRequest")
+    assert code(pods_gateway.admit(uid="job.w.j", kind="serving")) == (400, "BadRequest")
 
 
 def test_the_agent_learns_which_attempts_there_were(pods_gateway: PlayClusterGateway) -> None:

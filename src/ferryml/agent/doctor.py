@@ -33,6 +33,9 @@ GPU_SIGNS = (
 NEEDS = (
     ("ferryml.dev", "mljobs", "create"),
     ("ferryml.dev", "mljobs/status", "update"),
+    ("ferryml.dev", "onlineendpoints", "create"),
+    ("ferryml.dev", "onlinedeployments", "create"),
+    ("apps", "deployments", "create"),
     ("batch", "jobs", "create"),
     ("batch", "jobs", "delete"),
     ("", "configmaps", "create"),
@@ -55,11 +58,11 @@ CLUSTER_NEEDS = (
     ("ferryml.dev", "instancetypes", "list"),
     ("storage.k8s.io", "storageclasses", "list"),
 )
-DEFINITIONS = ("mljobs.ferryml.dev", "instancetypes.ferryml.dev")
 KINDS = {
-    "mljobs.ferryml.dev": "ferryml.dev/v1alpha1/mljobs",
-    "instancetypes.ferryml.dev": "ferryml.dev/v1alpha1/instancetypes",
+    f"{plural}.ferryml.dev": f"ferryml.dev/v1alpha1/{plural}"
+    for plural in ("mljobs", "onlineendpoints", "onlinedeployments", "instancetypes")
 }
+DEFINITIONS = tuple(KINDS)
 
 
 @dataclass(frozen=True, slots=True)

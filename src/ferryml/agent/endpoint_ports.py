@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from ferryml.domain.counters import Counters
-from ferryml.domain.orders import EnvironmentOrder
+from ferryml.domain.orders import EnvironmentOrder, RevisionOrder
 from ferryml.domain.routes import EndpointRoute
 from ferryml.domain.seen import EnvSeen
+from ferryml.domain.serving import Prepared
 from ferryml.domain.statuses import Accuracy
 
 
@@ -51,3 +52,16 @@ class Captures(Protocol):
         """revision -> (all labels, the last 1,000)."""
 
     def forget(self, uid: str) -> None: ...
+
+
+class FilesDoor(Protocol):
+    """Code and model of revisions, before anything of them starts. Nothing here waits."""
+
+    def prepared(self, uid: str, revision: RevisionOrder, grant: str, generation: int) -> Prepared: ...
+    def resolved(self, uid: str, revision: RevisionOrder) -> RevisionOrder:
+        """The revision with its environment, where only its model's files say which."""
+
+    def forget(self, uid: str, keep: frozenset[str] = frozenset()) -> None:
+        """Revisions of the endpoint that are of no interest any more."""
+
+    def close(self) -> None: ...

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from ferryml.agent.endpoint_files import Files
-from ferryml.agent.endpoint_ports import Captures, EnvironmentMaker, RouterDoor
+from ferryml.agent.endpoint_ports import Captures, EnvironmentMaker, FilesDoor, RouterDoor
 from ferryml.agent.endpoint_rollout import RolloutMemory, RolloutTurn, rollout_turn
 from ferryml.agent.ports import EndpointTurn, GatewayDoor, ServingBackend
 from ferryml.compile.serving import endpoint_route
 from ferryml.domain import serving
 from ferryml.domain.counters import Counters
-from ferryml.domain.errors import FerryError, Refused
+from ferryml.domain.errors import FerryError, Refused, Unavailable
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import EndpointOrder, FeedbackOrder, RevisionOrder, Wire
 from ferryml.domain.routes import EndpointRoute, key_id
@@ -24,8 +25,12 @@ from ferryml.domain.serving import Plan, Prepared, ServingMemory, ServingSeen
 from ferryml.domain.statuses import EndpointStatus, FeedbackStatus, GoneStatus
 from ferryml.domain.uids import uid_of
 
+log = logging.getLogger(__name__)
+
 CONTAINERS = ("storage-initializer", "inference-server")
 MAX_LOG_PUSH = 256 * 1024
+REFUSAL_S = 30.0
+"""How long a refusal of the site counts before the same is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class EndpointHands:
     gateway: GatewayDoor
     router: RouterDoor
     captures: Captures
+    files: FilesDoor | None = None
+    """None: they are brought into the site store before anything starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,8 @@ class EndpointRules:
 
     drain_s: float = 10
     grace_s: float = 10
+    name_instances: bool = True
+    """Whether the router is told which instances there are; else it finds the ready ones by itself."""
 
 
 class Memory(Wire):
@@ -53,7 +62,7 @@ class Memory(Wire):
     serving: ServingMemory = ServingMemory()
     rollout: RolloutMemory = RolloutMemory()
     logs: dict[str, int] = {}
-    """`REVISION/CONTAINER` -> bytes handed to the gateway."""
+    """`REVISION/CONTAINER` -> mark up to which the gateway has it."""
     scale: dict[str, ScaleMemory] = {}
     """revision -> instances by load, of those that scale."""
 
@@ -64,10 +73,12 @@ class EndpointAgent:
     def __init__(self, hands: EndpointHands, rules: EndpointRules | None = None) -> None:
         self._hands = hands
         self._rules = rules or EndpointRules()
-        self._files = Files(hands.gateway)
+        self._files = hands.files or Files(hands.gateway)
         self._applied: dict[str, EndpointRoute] = {}
         self._granted: dict[str, int] = {}
         self._asked: set[tuple[str, str]] = set()
+        self._refused: dict[tuple[str, str], tuple[int, datetime, FerryError]] = {}
+        """(uid, revision) -> generation, when, and why the site cannot carry it out."""
 
     def turn(self, wish: Wish, stored: StoredStatus | None, now: datetime) -> EndpointTurn:
         """One look at one wish."""
@@ -87,7 +98,7 @@ class EndpointAgent:
         memory = Memory.model_validate(stored.memory) if stored and stored.memory else Memory()
         before = stored.status if stored and isinstance(stored.status, EndpointStatus) else None
         self._renew(wish)
-        seen = self._look(wish, order)
+        seen = self._look(wish, order, now)
         order = order.model_copy(
             update={"revisions": tuple(self._files.resolved(wish.uid, one) for one in order.revisions)}
         )
@@ -96,7 +107,7 @@ class EndpointAgent:
         scaled = self._scale(wish.uid, order, memory, seen, now)
         order = _with_counts(order, scaled)
         plan = serving.plan(order, rolled.split, seen, memory.serving, now, self._rules.drain_s)
-        trouble = self._carry_out(wish.uid, order, plan)
+        trouble = self._carry_out(wish, order, plan, seen, now)
         logs = self._push_logs(wish.uid, plan, memory.logs)
         status = self._status(wish.uid, order, plan, rolled, totals)
         if trouble:
@@ -104,11 +115,13 @@ class EndpointAgent:
         kept = Memory(serving=plan.memory, rollout=rolled.memory, logs=logs, scale=scaled)
         return EndpointTurn(status=status, memory=kept.model_dump(mode="json"))
 
-    def _look(self, wish: Wish, order: EndpointOrder) -> ServingSeen:
+    def _look(self, wish: Wish, order: EndpointOrder, now: datetime) -> ServingSeen:
         busy: dict[serving.Place, int] = {}
         for (revision, instance, _), count in self._hands.router.busy(wish.uid).items():
             busy[revision, instance] = busy.get((revision, instance), 0) + count
-        prepared = {one.revision: self._prepared(wish, one) for one in order.revisions}
+        prepared = {
+            one.revision: self._refusal(wish, one.revision, now) or self._prepared(wish, one) for one in order.revisions
+        }
         return ServingSeen(tuple(self._hands.backend.observe(wish.uid)), prepared, busy)
 
     def _scale(
@@ -125,6 +138,14 @@ class EndpointAgent:
             made[one.revision] = scale(one, load, memory.scale.get(one.revision, ScaleMemory()), now)
         return made
 
+    def _refusal(self, wish: Wish, revision: str, now: datetime) -> Prepared | None:
+        """Counts until people wish for something else; tried again all the same, for they may mend the site."""
+        generation, at, error = self._refused.get((wish.uid, revision), (-1, now, None))
+        if error is None or generation != wish.generation or (now - at).total_seconds() > REFUSAL_S:
+            self._refused.pop((wish.uid, revision), None)
+            return None
+        return Prepared("failed", f"{error.message} {error.hint}".strip(), error.code)
+
     def _prepared(self, wish: Wish, revision: RevisionOrder) -> Prepared:
         files = self._files.prepared(wish.uid, revision, wish.grant, wish.generation)
         revision = self._files.resolved(wish.uid, revision)
@@ -134,7 +155,7 @@ class EndpointAgent:
         asked = (wish.uid, revision.revision)
         if environment.state == "absent" or (environment.state == "failed" and asked not in self._asked):
             # what failed for an earlier revision is worth another try for a new one
-            self._hands.environments.prepare(revision.environment)
+            self._hands.environments.prepare(revision.environment, wish.uid, wish.grant)
             self._asked.add(asked)
             return Prepared("waiting", "making the environment: about to begin")
         if environment.state == "failed":
@@ -143,36 +164,53 @@ class EndpointAgent:
             return files
         return Prepared("waiting", f"making the environment: {environment.progress or 'about to begin'}")
 
-    def _carry_out(self, uid: str, order: EndpointOrder, plan: Plan) -> FerryError | None:
-        trouble: FerryError | None = None
-        for revision, instance in plan.start:
+    def _carry_out(
+        self, wish: Wish, order: EndpointOrder, plan: Plan, seen: ServingSeen, now: datetime
+    ) -> FerryError | None:
+        """Nothing is taken away before the router knows that it must not send anything there."""
+        uid = wish.uid
+        trouble = self._tell_router(uid, order, plan)
+        orders = {one.revision: one for one in plan.running}
+        for name, count in plan.counts.items():
+            if trouble is not None:
+                count = max(count, *(one.instance + 1 for one in seen.instances if one.revision == name), 0)
             try:
-                self._hands.backend.start(uid, revision, instance, None)
+                if count == 0:
+                    self._hands.backend.stop(uid, name, self._rules.grace_s)
+                elif name in orders:
+                    self._hands.backend.scale(uid, orders[name], count, self._rules.grace_s)
             except FerryError as error:
                 trouble = error
-        route = endpoint_route(uid, order, plan)
-        if self._applied.get(uid) != route:
-            self._hands.router.apply(route)
-            self._applied[uid] = route
-        for name, instance in plan.stop:
-            self._hands.backend.stop(uid, name, instance, self._rules.grace_s)
+                if isinstance(error, Refused):
+                    self._refused[uid, name] = (wish.generation, now, error)
         self._files.forget(uid, frozenset(one.revision for one in order.revisions))
         return trouble
 
+    def _tell_router(self, uid: str, order: EndpointOrder, plan: Plan) -> FerryError | None:
+        route = endpoint_route(uid, order, plan, self._rules.name_instances)
+        if self._applied.get(uid) == route:
+            return None
+        try:
+            self._hands.router.apply(route)
+        except FerryError as error:
+            return error
+        self._applied[uid] = route
+        return None
+
     def _push_logs(self, uid: str, plan: Plan, sent: Mapping[str, int]) -> dict[str, int]:
         """Bytes that the link or residency refuses are tried again or dropped by the gateway, never here."""
-        offsets = dict(sent)
+        marks = dict(sent)
         for revision in plan.running:
             for container in CONTAINERS:
                 key = f"{revision.revision}/{container}"
-                data = self._hands.backend.logs(uid, revision.revision, container, offsets.get(key, 0))[:MAX_LOG_PUSH]
-                if data:
+                said = self._hands.backend.logs(uid, revision.revision, container, marks.get(key, 0), MAX_LOG_PUSH)
+                if said.data:
                     path = f"deployments/{revision.deployment}/{revision.revision}/{container}.log"
                     with contextlib.suppress(FerryError):
-                        self._hands.gateway.append_log(uid, 1, path, data)
-                        offsets[key] = offsets.get(key, 0) + len(data)
+                        self._hands.gateway.append_log(uid, 1, path, said.data)
+                        marks[key] = said.mark
         alive = {one.revision for one in plan.running}
-        return {key: offset for key, offset in offsets.items() if key.partition("/")[0] in alive}
+        return {key: mark for key, mark in marks.items() if key.partition("/")[0] in alive}
 
     def _status(
         self, uid: str, order: EndpointOrder, plan: Plan, rolled: RolloutTurn, totals: Mapping[str, Counters]
@@ -206,8 +244,8 @@ class EndpointAgent:
         self._hands.router.drop(wish.uid)
         self._applied.pop(wish.uid, None)
         left = self._hands.backend.observe(wish.uid)
-        for one in left:
-            self._hands.backend.stop(wish.uid, one.revision, one.instance, self._rules.grace_s)
+        for revision in sorted({one.revision for one in left}):
+            self._hands.backend.stop(wish.uid, revision, self._rules.grace_s)
         if left:
             return EndpointTurn(status=EndpointStatus(state="Deleting"), memory=stored.memory if stored else {})
         self._files.forget(wish.uid)
@@ -217,9 +255,14 @@ class EndpointAgent:
         return EndpointTurn(status=GoneStatus())
 
     def _renew(self, wish: Wish) -> None:
-        if wish.grant and self._granted.get(wish.uid) != wish.generation:
+        """A gateway that is away keeps nobody from serving; it is told in a later turn."""
+        if not wish.grant or self._granted.get(wish.uid) == wish.generation:
+            return
+        try:
             self._hands.gateway.renew(wish.uid, wish.grant)
             self._granted[wish.uid] = wish.generation
+        except Unavailable as error:
+            log.warning("%s: its grant is renewed later: %s", wish.uid, error.message)
 
 
 def _with_counts(order: EndpointOrder, scaled: Mapping[str, ScaleMemory]) -> EndpointOrder:

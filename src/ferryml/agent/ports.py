@@ -73,14 +73,30 @@ class JobBackend(Protocol):
         """(uid, attempt) of everything here, for re-adoption and orphans."""
 
 
+@dataclass(frozen=True, slots=True)
+class LogRead:
+    """A piece of a log, and the mark after which the next piece begins."""
+
+    data: bytes
+    mark: int
+
+
 class ServingBackend(Protocol):
     """Runs instances of revisions. Every order is idempotent; nothing here waits."""
 
-    def start(self, uid: str, rev: RevisionOrder, instance: int, port: int | None) -> None: ...
-    def observe(self, uid: str) -> list[InstanceSeen]: ...
-    def stop(self, uid: str, revision: str, instance: int, grace_s: float) -> None: ...
-    def logs(self, uid: str, revision: str, container: str, offset: int = 0) -> bytes:
-        """`inference-server` or `storage-initializer`, from `offset`; also after the instances have ended."""
+    def scale(self, uid: str, rev: RevisionOrder, count: int, grace_s: float) -> None:
+        """So many instances from now on: numbers 0 to `count` - 1. Others are asked to end, and killed after `grace_s`;
+        new ones are started, and what of the order may change while it runs is taken over."""
+
+    def stop(self, uid: str, revision: str, grace_s: float) -> None:
+        """No instance of the revision any more; also of one whose order nobody knows."""
+
+    def observe(self, uid: str) -> list[InstanceSeen]:
+        """All instances; those that are ending too, as long as anything of them may live."""
+
+    def logs(self, uid: str, revision: str, container: str, after: int = 0, limit: int = 1 << 20) -> LogRead:
+        """`inference-server` or `storage-initializer`: up to `limit` bytes after a mark (0: from the beginning that is
+        kept), as far as they are known; also after the instances have ended."""
 
     def clean(self, uid: str) -> None:
         """Removes everything of the endpoint; no instance of it may live."""

@@ -15,7 +15,6 @@ from ferryml.agent.jobs import JobOperator, JobRules
 from ferryml.agent.leader import Leadership, Terms
 from ferryml.agent.link import HttpLink
 from ferryml.agent.loops import Backoff, Loops, Pace
-from ferryml.agent.no_serving import NoServing
 from ferryml.agent.operator import Hooks, Operator
 from ferryml.agent.sync import Sync
 from ferryml.backends.kubernetes.access import find_access
@@ -34,6 +33,7 @@ from ferryml.backends.kubernetes.watched import Watched
 from ferryml.bootstrap.cluster_doctor import gateway_look, make_doctor, wants_of
 from ferryml.bootstrap.cluster_inventory import Inventory, types_in
 from ferryml.bootstrap.cluster_member import ClusterMember, gateway_token, gateway_word, member
+from ferryml.bootstrap.cluster_serving import ClusterParts, ClusterServing
 from ferryml.bootstrap.dice import SystemDice
 from ferryml.bootstrap.health import HealthDoor
 from ferryml.compile.kubernetes.cluster import Cluster, cluster_of
@@ -89,9 +89,11 @@ class ClusterSite:
         )  # fmt: skip
         self._inventory = Inventory(knobs, kube, self._watched, doctor, cluster, dice.now, self.beat)
         gangs.taken = self._inventory.taken
+        shared = ClusterParts(kube, self._watched, self._door, environments, cluster, self._ledger)
+        self._serving = ClusterServing(shared, knobs, dice.now, self.wake)
         operator = Operator(
             self._ledger, JobOperator(jobs, self._door, _job_rules(settings)),
-            Hooks(NoServing(), self._inventory.heard), dice.now, settings.report_interval_s,
+            Hooks(self._serving.agent, self._inventory.heard), dice.now, settings.report_interval_s,
         )  # fmt: skip
         link = HttpLink(joined.wire)
         self.loops = Loops(
@@ -106,6 +108,7 @@ class ClusterSite:
         self._door.start()
         self._explainer.start()
         self._events.start()
+        self._serving.start()
         self.loops.start()
         self._inventory.start()
 
@@ -115,6 +118,7 @@ class ClusterSite:
         self._explainer.stop()
         self._events.stop()
         self.loops.stop()
+        self._serving.stop()
         self._watched.stop()
         self._door.close()
         self._ledger.close()

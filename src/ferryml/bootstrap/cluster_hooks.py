@@ -22,6 +22,7 @@ from ferryml.backends.kubernetes.kinds import (
     JOBS,
     ML_JOBS,
     NETWORK_POLICIES,
+    ONLINE_ENDPOINTS,
     PODS,
     SERVICES,
     Kind,
@@ -36,8 +37,9 @@ from ferryml.domain.errors import FerryError, Forbidden, NotFound
 PATIENCE_S = 120.0
 """How long pods may take to end by themselves; then they are ended."""
 PAUSE_S = 0.5
-WORKLOADS = (ML_JOBS, JOBS, SERVICES, CONFIG_MAPS, NETWORK_POLICIES)
-BESIDE_PROGRAMS = (ML_JOBS, CONFIG_MAPS, PODS)
+WISHES = (ML_JOBS, ONLINE_ENDPOINTS)
+WORKLOADS = (*WISHES, JOBS, DEPLOYMENTS, SERVICES, CONFIG_MAPS, NETWORK_POLICIES)
+BESIDE_PROGRAMS = (*WISHES, CONFIG_MAPS, PODS)
 """Of these some may be in the namespace of Ferry's own programs, where no work runs."""
 FOREIGN = (f"{ALIAS_INSTANCE_TYPES.plural}.{ALIAS_INSTANCE_TYPES.group}",)
 """Definitions that may belong to somebody else: made when absent, never changed, never removed."""
@@ -95,8 +97,8 @@ class Removal:
         self._gone(lambda: iter(self._kube.list(PODS, self._system, mine).items))
 
     def _all(self, kind: Kind) -> Iterator[Manifest]:
-        """Of Ferry's in all namespaces; hand-made MLJobs too, for nobody would carry them out any more."""
-        chosen = "" if kind is ML_JOBS else labels.selector(labels.MANAGED)
+        """Of Ferry's in all namespaces; hand-made wishes too, for nobody would carry them out any more."""
+        chosen = "" if kind in WISHES else labels.selector(labels.MANAGED)
         for namespace in self._namespaces:
             if namespace == self._system and kind not in BESIDE_PROGRAMS:
                 continue

@@ -67,8 +67,7 @@ class Inventory:
             "router_url": "",
             "autoscaled": self._knobs.autoscaled,
             "training": self._knobs.training,
-            # endpoints are not served on clusters yet
-            "inference": False,
+            "inference": self._knobs.inference,
             "tolerations": list(self._cluster.workload_tolerations),
             **self._looks.told(self._watched.nodes.all(), self._watched.pods.all()),
         }

@@ -19,6 +19,10 @@ MLFLOW_ENTRY = "ferry_mlflow_score.py"
 MLFLOW_FILES = ("MLmodel", "requirements.txt", "conda.yaml", "python_env.yaml")
 """Of an mlflow_model, what decides its environment."""
 
+PORT = 5001
+"""Where scoring programs listen on clusters, if they do not say otherwise (SPEC.md 8.9)."""
+TRITON_PORT = 8000
+
 _MINOR = re.compile(r"(\d+\.\d+)(?:\.\d+)?")
 _HERE = "127.0.0.1"
 
@@ -108,14 +112,33 @@ def entry_script(revision: RevisionOrder) -> str:
 def argv(revision: RevisionOrder, python: str, port: int) -> list[str]:
     """How a local site starts the program."""
     if revision.flavor == "custom":
-        return ["/bin/bash", "-c", revision.command.replace("${{port}}", str(port))]
-    # the same program as `azmlinfsrv`, listening on loopback only: the router is the one door
-    start = f"import azureml_inference_server_http.amlserver as s; s.DEFAULT_HOST = {_HERE!r}; s.run()"
+        return ["/bin/bash", "-c", with_port(revision.command, port)]
+    # on loopback only: the router is the one door
+    return server_argv(revision, python, port, _HERE)
+
+
+def server_argv(revision: RevisionOrder, python: str, port: int, host: str) -> list[str]:
+    """The same program as `azmlinfsrv`, which has no option for the address that it listens on."""
+    start = f"import azureml_inference_server_http.amlserver as s; s.DEFAULT_HOST = {host!r}; s.run()"
     return [python, "-c", start, "--entry_script", entry_script(revision), "--port", str(port)]
+
+
+def with_port(command: str, port: int) -> str:
+    return command.replace("${{port}}", str(port))
+
+
+def own_port(revision: RevisionOrder) -> int:
+    """Where the program of a revision listens in a pod, which it has for itself."""
+    if revision.flavor == "triton":
+        return TRITON_PORT
+    declared = _route(revision.environment.scoring) if revision.flavor == "custom" else None
+    return declared[0] if declared else PORT
 
 
 def routes(revision: RevisionOrder, port: int) -> Routes:
     """Where the program answers when it was given `port`."""
+    if revision.flavor == "triton":
+        return Routes((port, "/v2/health/live"), (port, "/v2/health/ready"), (port, "/"))
     if revision.flavor != "custom":
         return Routes((port, "/"), (port, "/"), (port, "/score"))
     environment = revision.environment
@@ -127,13 +150,16 @@ def routes(revision: RevisionOrder, port: int) -> Routes:
     return Routes(*moved)
 
 
-def endpoint_route(uid: str, order: EndpointOrder, plan: Plan) -> EndpointRoute:
-    """What the router is told after a turn."""
+def endpoint_route(uid: str, order: EndpointOrder, plan: Plan, name_instances: bool = True) -> EndpointRoute:
+    """What the router is told after a turn; without instances where it finds them by itself."""
     return EndpointRoute(
         uid=uid, name=order.name, auth_mode=order.auth_mode, key_hashes=order.key_hashes,
         token_keys=tuple(_PEM.findall(order.token_public_key)),
         weights=plan.weights, direct=plan.direct, mirror=plan.mirror,
-        revisions=tuple(_revision_route(one, plan.upstreams.get(one.revision, ())) for one in plan.running),
+        revisions=tuple(
+            _revision_route(one, plan.upstreams.get(one.revision, ()) if name_instances else ())
+            for one in plan.running
+        ),
     )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def create(deps: Deps, caller: Caller, workspace: str, document: Mapping[str, An
         if spec.auth_mode == "aml_token":
             token_keys.ensure(deps, now, workspace)
         status = {
-            "uid": uid_of("endpoint", workspace, spec.name), "site": place.site,
+            "uid": uid_of("endpoint", workspace, spec.name), "site": place.site, "namespace": place.namespace,
             "keys": {kind: deps.keys.seal(key) for kind, key in keys.items()},
             "key_hashes": {kind: deps.keys.hash_token(key) for kind, key in keys.items()},
         }  # fmt: skip

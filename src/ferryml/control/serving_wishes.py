@@ -70,6 +70,7 @@ def endpoint_order(tx: Tx, endpoint: Row) -> EndpointOrder:
     tokens = endpoint.spec["auth_mode"] == "aml_token"
     return EndpointOrder(
         workspace=endpoint.workspace, name=endpoint.name, compute=str(endpoint.spec["compute"]),
+        namespace=str(endpoint.status.get("namespace") or "default"),
         auth_mode=endpoint.spec["auth_mode"],
         key_hashes=tuple((endpoint.status.get("key_hashes") or {}).values()),
         token_public_key=token_keys.public_keys(tx, endpoint.workspace) if tokens else "",

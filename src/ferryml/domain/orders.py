@@ -192,7 +192,7 @@ class RolloutOrder(Wire):
 
     rollout: str
     deployment: str
-    champion: str | None
+    champion: str | None = None
     """Revision that serves now; None = first deployment."""
     candidate: str
     mirror_percent: int = 0

@@ -109,8 +109,10 @@ class InstanceSeen(Wire):
 
     revision: str
     instance: int
-    state: Literal["starting", "ready", "unready", "exited", "failed"]
+    state: Literal["starting", "ready", "unready", "exited", "failed", "ending"]
+    """`ending`: it was told to end, takes no new requests, and something of it may still live."""
     port: int | None = None
+    """Where its program answers."""
     pid: int | None = None
     restarts: int = 0
     log_tail: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -64,8 +64,8 @@ class ServingMemory(Wire):
 class Plan:
     """What to do, and what to say of it."""
 
-    start: tuple[tuple[RevisionOrder, int], ...]
-    stop: tuple[Place, ...]
+    counts: Mapping[str, int]
+    """revision -> how many instances there shall be, those that still drain among them; 0: none may stay."""
     running: tuple[RevisionOrder, ...]
     """Revisions that the router shall know, drained ones too."""
     upstreams: Mapping[str, tuple[InstanceSeen, ...]]
@@ -88,6 +88,7 @@ def plan(
     drain_s: float = 10,
 ) -> Plan:
     """One turn; safe to repeat. Pure: same arguments, same answer."""
+    seen = replace(seen, instances=tuple(one for one in seen.instances if one.state != "ending"))
     ready = _ready(seen.instances)
     serving = _in_effect(order, split, memory, ready)
     known = {revision.revision: revision for revision in order.revisions}
@@ -95,13 +96,13 @@ def plan(
     wanted = {name for name in known if not split or name != split.discarded} | set(serving.values())
     running = {name: orders[name] for name in wanted if name in orders}
     draining = _draining(seen.instances, running, memory, now)
-    stop = tuple(place for place, since in draining.items() if _may_end(place, since, seen, now, drain_s))
+    staying = [place for place, since in draining.items() if not _may_end(place, since, seen, now, drain_s)]
     weights = _weights(order, split, serving, running)
     succeeded = tuple(sorted({*memory.succeeded, *_complete(running, ready)} & running.keys()))
     present = sorted({*running, *(place[0] for place in draining)} & orders.keys())
     taking = {name: tuple(one for one in all_ if (name, one.instance) not in draining) for name, all_ in ready.items()}
     return Plan(
-        start=tuple(_missing(running, seen)), stop=stop,
+        counts=_counts(running, staying, seen),
         running=tuple(orders[name] for name in present),
         upstreams=taking,
         weights=weights, direct={d: name for d, name in serving.items() if name in running},
@@ -189,15 +190,19 @@ def logs_stay(revision: RevisionOrder) -> bool:
     return bool(revision.residency.zones) and "logs" not in revision.residency.release
 
 
-def _missing(running: Mapping[str, RevisionOrder], seen: ServingSeen) -> Iterable[tuple[RevisionOrder, int]]:
-    there = {(one.revision, one.instance) for one in seen.instances}
-    for name, revision in sorted(running.items()):
-        prepared = seen.prepared.get(name)
+def _counts(running: Mapping[str, RevisionOrder], staying: Iterable[Place], seen: ServingSeen) -> dict[str, int]:
+    """Instances are numbered from 0 and the last ones leave first, so a number says which of them stay."""
+    places = {(one.revision, one.instance) for one in seen.instances}
+    counts = dict.fromkeys((name for name, _ in places), 0)
+    for name, revision in running.items():
+        prepared, wanted = seen.prepared.get(name), revision.instances
         if prepared and prepared.state != "ready":
-            continue
-        for instance in range(revision.instances):
-            if (name, instance) not in there:
-                yield revision, instance
+            # nothing new without its files and environment; what is there stays
+            wanted = max((number + 1 for one, number in places if one == name and number < wanted), default=0)
+        counts[name] = wanted
+    for name, number in staying:
+        counts[name] = max(counts[name], number + 1)
+    return dict(sorted(counts.items()))
 
 
 def _draining(

@@ -36,7 +36,7 @@ class AdmitSaid(BaseModel):
     grant: str
     namespace: str = Field(min_length=1, max_length=63)
     prefix: str = Field(min_length=5, max_length=63, pattern="-$")
-    kind: str = Field("job", pattern="^(job|preparation)$")
+    kind: str = Field("job", pattern="^(job|preparation|serving)$")
 
 
 class RenewSaid(BaseModel):

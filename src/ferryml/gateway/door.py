@@ -27,6 +27,8 @@ from ferryml.gateway.uplink import Uplink
 
 MANIFEST_LIMIT = 64 << 20
 REMEMBERED_GRANTS = 256
+_UIDS = {"job": "job.", "preparation": UID, "serving": "endpoint."}
+"""Kind of a caller -> how the uids of its work begin."""
 
 
 class Door:
@@ -61,14 +63,15 @@ class Door:
     def admit_pods(self, caller: Caller, namespace: str, prefix: str) -> None:
         """Lets the pods of an attempt in; those of older attempts are out. Raises Forbidden(BadGrant, StaleAttempt).
 
-        A preparation comes under the grant of the job that waits for it, and may read and write nothing of that job's.
+        A preparation comes under the grant of the job or endpoint that waits for it, and may read and write nothing of
+        that one's. A serving pod fetches what its endpoint may, and writes nothing.
         """
         if self.pods is None:
             raise Refused("NotSupported", "this site has no pods")
         job = caller.kind == "job"
-        if job == caller.uid.startswith(UID):
+        if not caller.uid.startswith(_UIDS[caller.kind]):
             raise Refused("BadRequest", f"{caller.uid} is no {caller.kind}")
-        claims = self._grants.verify(caller.grant, caller.uid if job else None)
+        claims = self._grants.verify(caller.grant, None if caller.kind == "preparation" else caller.uid)
         with self._db.transaction():
             self._journal.admit(replace(caller, workspace=claims.workspace), "")
             self.pods.admit(caller, namespace, prefix)
@@ -159,7 +162,7 @@ class Door:
     def take_log(self, caller: Caller, path: str, offset: int | None, data: bytes) -> int:
         """Returns the file's size."""
         if caller.kind != "job":
-            return (offset or 0) + len(data)  # a preparation's log is read from its pod
+            return (offset or 0) + len(data)  # the agent reads it from the pod
         claims = self.grant_of(caller)
         if "logs" not in claims.writes:
             raise Forbidden("BadGrant", f"{caller.uid} has no logs")

@@ -53,7 +53,9 @@ class PodRoutes:
     async def state(self, request: Request) -> Response:
         caller = await run_in_threadpool(self._door.who, token_of(request))
         said = read_as(StateSaid, await body_of(request, STATE_LIMIT))
-        await run_in_threadpool(self._states.take, caller, said)
+        if caller.kind != "serving":
+            # pods of an endpoint have no rank: the agent reads what becomes of them in their status
+            await run_in_threadpool(self._states.take, caller, said)
         return JSONResponse({})
 
     async def environment(self, request: Request) -> Response:

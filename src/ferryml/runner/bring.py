@@ -32,6 +32,10 @@ _FROM_AN_EARLIER_LIFE = ("ready", "started", "exit", "usage", "collected", "run/
 LOOK_UP_AGAIN_S = 1.0
 
 
+class Missing(Exception):
+    """What was brought lacks a file that the program cannot do without."""
+
+
 def bring(pod: Pod) -> int:
     """Exit code of `stage`: 0 when the program may start, else the gateway and the pod's status have the reason."""
     return Bringing(pod).run()
@@ -63,6 +67,7 @@ class Bringing:
                 pod.plan = lay_out(pod.plan, pod.folder, door)
             else:
                 stage(pod.plan, pod.folder, door, self._say)
+                self._check()
                 self._environment(door)
                 lay_calls(pod.plan, pod.folder, pod.index)
                 self._await_hosts()
@@ -72,6 +77,8 @@ class Bringing:
         except GaveUp as error:
             failed = "StagingFailed", str(error)
             self._state.machine_fault = True
+        except Missing as error:
+            failed = "BadArgument", str(error)
         except (Rejected, Escapes, ValueError, KeyError) as error:
             failed = "StagingFailed", f"{self._state.message}: {error}"
         except OSError as error:
@@ -96,6 +103,11 @@ class Bringing:
         if message != self._state.message:
             print(message, flush=True)
             self._state.save(message=message)
+
+    def _check(self) -> None:
+        for path in self._pod.plan.get("needs") or []:
+            if not os.path.isfile(self._pod.path(path)):
+                raise Missing(f"the code folder has no file {os.path.basename(path)!r}")
 
     def _environment(self, door: Door) -> None:
         item, pod = self._pod.plan.get("environment"), self._pod

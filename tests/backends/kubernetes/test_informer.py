@@ -112,9 +112,8 @@ def test_a_right_that_is_taken_away_says_nothing_of_what_is_there(
     rights, gone, sighted = Rights(kube, "team", monkeypatch), list[str](), list[str]()
     for name in ("a", "b"):
         kube.apply(config_map(name, "team"))
-    informer = make(
-        "team", heard=lambda body, is_gone: gone.append(name_of(body)) if is_gone else None, sighted=sighted.append
-    )
+    informer = make("team", heard=lambda body, is_gone: gone.append(name_of(body)) if is_gone else None)
+    informer.sighted = sighted.append
     informer.wait(5)
     rights.take_away()
     until(lambda: informer.is_blind("team"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from ferryml.backends.kubernetes import mljobs
-from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, ML_JOBS
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, ML_JOBS, ONLINE_ENDPOINTS
 from ferryml.domain.link import Wish
-from ferryml.domain.orders import SettingsOrder
+from ferryml.domain.orders import EndpointOrder, RolloutOrder, SettingsOrder
 from ferryml.domain.seen import StoredStatus
-from ferryml.domain.statuses import GoneStatus, JobStatus
+from ferryml.domain.statuses import EndpointStatus, GoneStatus, JobStatus, RevisionStatus
 from site_play import T0, a_job, a_wish
 
 SETTINGS = Wish(uid="settings.s", generation=1, cursor=2, order=SettingsOrder(settings={"a": None}), grant="")
@@ -21,7 +21,28 @@ def test_a_wish_comes_back_as_it_was(wish: Wish) -> None:
     assert mljobs.wish_of(body) == wish
     assert mljobs.uid_of(body) == wish.uid
     assert mljobs.is_whole(body)
-    assert body["kind"] == (ML_JOBS if wish.uid.startswith("job.") else CONFIG_MAPS).kind
+    kinds = {"job": ML_JOBS, "endpoint": ONLINE_ENDPOINTS, "settings": CONFIG_MAPS}
+    assert body["kind"] == kinds[wish.uid.partition(".")[0]].kind
+
+
+def test_a_first_deployment_has_no_champion_and_comes_back_so() -> None:
+    rollout = RolloutOrder(rollout="r", deployment="blue", champion=None, candidate="a")
+    order = EndpointOrder(workspace="w", name="e", compute="c", namespace="team", rollout=rollout)
+    wish = a_wish(order, uid="endpoint.w.e")
+    assert mljobs.wish_of(mljobs.body_of(wish, "team")) == wish
+
+
+def test_an_endpoint_shows_its_traffic() -> None:
+    revisions = [
+        RevisionStatus(revision=name, deployment=of, state="Succeeded")
+        for name, of in (("a", "blue"), ("b", "blue"), ("c", "green"))
+    ]
+    status = EndpointStatus(state="Updating", reason="why", weights={"a": 60, "b": 10, "c": 30}, revisions=revisions)
+    stored = StoredStatus(uid="endpoint.w.e", generation=2, version=3, status=status, memory={"x": 1}, at=T0)
+    body = {**mljobs.body_of(a_wish(None, uid="endpoint.w.e"), "team"), "status": mljobs.status_body(stored)}
+    shown = {name: body["status"][name] for name in ("phase", "reason", "traffic")}
+    assert shown == {"phase": "Updating", "reason": "why", "traffic": "blue=70 green=30"}
+    assert mljobs.status_of(body) == stored
 
 
 def test_what_was_buried_is_no_wish() -> None:

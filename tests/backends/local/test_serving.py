@@ -59,24 +59,24 @@ def state(serving, *wanted: str):
 
 
 def test_a_script_answers_and_ends_as_a_group(serving, shelf):
-    serving.start(UID, a_revision(shelf, ADDS), 0)
+    serving.scale(UID, a_revision(shelf, ADDS), 1, 2)
     (seen,) = until(lambda: state(serving, "ready"))
     assert ask(seen.port, {"data": [1, 2]}) == [3]
-    assert b"model dir none" in serving.logs(UID, A, "inference-server")
-    assert b"files are in place" in serving.logs(UID, A, "storage-initializer")
+    assert b"model dir none" in serving.logs(UID, A, "inference-server").data
+    assert b"files are in place" in serving.logs(UID, A, "storage-initializer").data
     members = psutil.Process(seen.pid).children(recursive=True)
     assert members
-    serving.stop(UID, A, 0, grace_s=3)
+    serving.stop(UID, A, grace_s=3)
     until(lambda: not serving.observe(UID))
     assert not psutil.pid_exists(seen.pid)
     until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in members))
-    assert serving.logs(UID, A, "inference-server")
+    assert serving.logs(UID, A, "inference-server").data
     serving.clean(UID)
-    assert serving.logs(UID, A, "inference-server") == b""
+    assert serving.logs(UID, A, "inference-server").data == b""
 
 
 def test_it_listens_on_loopback_only(serving, shelf):
-    serving.start(UID, a_revision(shelf, ADDS), 0)
+    serving.scale(UID, a_revision(shelf, ADDS), 1, 2)
     (seen,) = until(lambda: state(serving, "ready"))
     places = {c.laddr.ip for c in psutil.Process(seen.pid).net_connections("tcp") if c.status == "LISTEN"}
     assert places == {"127.0.0.1"}
@@ -87,8 +87,8 @@ def test_model_layout_and_variables(serving, shelf, monkeypatch):
     folder = shelf.tree({"digits.pkl": b"x", "sub/more.txt": "y"}, name="model")
     single = shelf.file("digits.pkl", b"x")
     common = {"environment_variables": {"COLOUR": "blue"}, "model_name": "model:digits:3"}
-    serving.start(UID, a_revision(shelf, TELLS, "a" * 10, model=folder, **common), 0)
-    serving.start(UID, a_revision(shelf, TELLS, "b" * 10, model=single, **common), 0)
+    serving.scale(UID, a_revision(shelf, TELLS, "a" * 10, model=folder, **common), 1, 2)
+    serving.scale(UID, a_revision(shelf, TELLS, "b" * 10, model=single, **common), 1, 2)
     of_folder, of_file = (ask(one.port) for one in until(lambda: state(serving, "ready")))
     assert of_folder["files"] == ["model/digits.pkl", "model/sub/more.txt"]
     assert of_file["files"] == ["digits.pkl"]
@@ -109,18 +109,18 @@ def test_model_layout_and_variables(serving, shelf, monkeypatch):
     ],
 )
 def test_a_crash_loop_says_why(serving, shelf, score, code, words):
-    serving.start(UID, a_revision(shelf, score), 0)
+    serving.scale(UID, a_revision(shelf, score), 1, 2)
     (seen,) = until(lambda: state(serving, "failed"))
     assert seen.code == code
     assert words in seen.reason
     if code in ("UserScriptImportError", "UserScriptInitFailed"):
         assert seen.log_tail.startswith("Traceback")
         assert "score.py" in seen.log_tail
-        assert seen.log_tail.encode()[-40:] in serving.logs(UID, A, "inference-server")
+        assert seen.log_tail.encode()[-40:] in serving.logs(UID, A, "inference-server").data
 
 
 def test_a_crashed_instance_comes_back(serving, shelf):
-    serving.start(UID, a_revision(shelf, ADDS), 0)
+    serving.scale(UID, a_revision(shelf, ADDS), 1, 2)
     (seen,) = until(lambda: state(serving, "ready"))
     os.kill(seen.pid, 9)
     (again,) = until(lambda: [one for one in serving.observe(UID) if one.state == "ready" and one.restarts == 1])
@@ -130,14 +130,14 @@ def test_a_crashed_instance_comes_back(serving, shelf):
 
 def test_a_later_life_takes_over_what_runs(tmp_path, shelf, server_python):
     first = LocalServing(tmp_path / "serving", shelf.at, ReadyMade(server_python))
-    first.start(UID, a_revision(shelf, ADDS), 0)
+    first.scale(UID, a_revision(shelf, ADDS), 1, 2)
     (before,) = until(lambda: state(first, "ready"))
     first.close(end=False)
     later = LocalServing(tmp_path / "serving", shelf.at, ReadyMade(server_python))
     try:
         (after,) = later.observe(UID)
         assert (after.state, after.pid, after.port) == ("ready", before.pid, before.port)
-        later.start(UID, a_revision(shelf, ADDS), 0)
+        later.scale(UID, a_revision(shelf, ADDS), 1, 2)
         assert ask(after.port, {"data": [5]}) == [5]
     finally:
         later.close(end=True)
@@ -165,15 +165,14 @@ def test_a_custom_program_serves_on_its_routes(serving, shelf):
         command="python serve.py $PORT",
         environment=environment,
     )
-    serving.start(UID, order, 0)
-    serving.start(UID, order, 1)
+    serving.scale(UID, order, 2, 2)
     seen = until(lambda: state(serving, "ready"))
     assert len({one.port for one in seen}) == 2
     assert [ask(one.port) for one in seen] == [[1], [1]]
 
 
 def test_a_missing_script_is_named(serving, shelf):
-    serving.start(UID, a_revision(shelf, ADDS, scoring_script="other.py"), 0)
+    serving.scale(UID, a_revision(shelf, ADDS, scoring_script="other.py"), 1, 2)
     (seen,) = until(lambda: state(serving, "failed"))
     assert (seen.code, "other.py" in seen.reason) == ("BadArgument", True)
 
@@ -181,14 +180,14 @@ def test_a_missing_script_is_named(serving, shelf):
 def test_missing_content_is_said(serving, shelf):
     order = a_revision(shelf, ADDS)
     shelf.at(order.code.digest).unlink()
-    serving.start(UID, order, 0)
+    serving.scale(UID, order, 1, 2)
     (seen,) = until(lambda: state(serving, "failed"))
     assert seen.code == "StagingFailed"
 
 
 def test_triton_is_refused(serving, shelf):
     with pytest.raises(Refused, match="Triton"):
-        serving.start(UID, a_revision(shelf, "", flavor="triton"), 0)
+        serving.scale(UID, a_revision(shelf, "", flavor="triton"), 1, 2)
 
 
 def test_an_unknown_container_is_refused(serving):
@@ -199,6 +198,6 @@ def test_an_unknown_container_is_refused(serving):
 def test_a_port_in_use_is_not_taken(serving, shelf):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
-        serving.start(UID, a_revision(shelf, ADDS), 0)
+        serving.scale(UID, a_revision(shelf, ADDS), 1, 2)
         (seen,) = until(lambda: state(serving, "ready"))
         assert seen.port != other.getsockname()[1]

@@ -2,10 +2,10 @@ import pytest
 
 from ferryml.compile.kubernetes.crds import definitions
 from ferryml.domain.link import Wish
-from ferryml.domain.orders import JobOrder
+from ferryml.domain.orders import EndpointOrder, JobOrder, RevisionOrder
 from ferryml.domain.seen import StoredStatus
 from ferryml.domain.spec.instance_type import InstanceTypeSpec
-from ferryml.domain.statuses import JobStatus
+from ferryml.domain.statuses import EndpointStatus, JobStatus
 
 ALL = definitions()
 
@@ -23,6 +23,7 @@ def parts(value):
 def test_each_file_is_named_as_its_resource():
     assert set(ALL) == {
         "mljobs.ferryml.dev.yaml", "instancetypes.ferryml.dev.yaml", "instancetypes.amlarc.azureml.com.yaml",
+        "onlineendpoints.ferryml.dev.yaml", "onlinedeployments.ferryml.dev.yaml",
     }  # fmt: skip
     assert all(name == f"{crd['metadata']['name']}.yaml" for name, crd in ALL.items())
 
@@ -53,6 +54,16 @@ def test_a_status_has_a_place_for_each_of_its_fields():
     assert set(status["status"]["properties"]) == set(JobStatus.model_fields)
     assert status["status"]["properties"]["kind"]["enum"] == ["Job", "Gone"]
     assert status["memory"]["x-kubernetes-preserve-unknown-fields"] is True
+
+
+def test_an_endpoint_has_a_place_for_each_of_its_fields():
+    both = schema("onlineendpoints.ferryml.dev.yaml")
+    assert set(both["spec"]["properties"]) == set(Wish.model_fields)
+    assert set(both["spec"]["properties"]["order"]["properties"]) == set(EndpointOrder.model_fields)
+    revision = both["spec"]["properties"]["order"]["properties"]["revisions"]["items"]["properties"]
+    assert set(revision) == set(RevisionOrder.model_fields)
+    assert set(both["status"]["properties"]["status"]["properties"]) == set(EndpointStatus.model_fields)
+    assert {"phase", "reason", "traffic"} <= set(both["status"]["properties"])
 
 
 def test_both_groups_read_the_same_instance_types():

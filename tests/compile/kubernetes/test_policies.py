@@ -3,7 +3,7 @@ import pytest
 from ferryml.compile.install.policies import policies as system_policies
 from ferryml.compile.install.values import AgentValues
 from ferryml.compile.kubernetes.labels import labels_of
-from ferryml.compile.kubernetes.policies import namespace_policies, ranks_policy
+from ferryml.compile.kubernetes.policies import namespace_policies, ranks_policy, serving_policies
 from ferryml.compile.kubernetes.reachability import Peer, allows
 from pod_things import a_cluster, an_attempt
 
@@ -25,6 +25,30 @@ def policies(*pods, **knobs):
     for namespace in {pod.namespace for pod in pods}:
         found += namespace_policies(namespace, cluster)
     return found + [ranks_policy({"namespace": pod.namespace, "labels": pod.labels}) for pod in pods]
+
+
+ROUTER = Peer("ferry-system", {"app.kubernetes.io/name": "ferry-router"})
+
+
+def a_server(uid="endpoint.w.e", bound=False):
+    return Peer("team", labels_of("endpoint", uid, 1, "w", "c", bound))
+
+
+def test_only_the_router_calls_what_serves():
+    known = serving_policies("team", a_cluster())
+    assert allows(known, ROUTER, a_server(), 5001)
+    others = (a_server("endpoint.w.other"), a_pod(), GATEWAY, INTERNET, Peer("team", dict(ROUTER.labels)))
+    assert not any(allows(known, other, a_server(), 5001) for other in others)
+
+
+def test_what_serves_bound_models_finds_no_way_out():
+    known = serving_policies("team", a_cluster())
+    assert allows(known, a_server(), INTERNET, 443)
+    assert not allows(known, a_server(bound=True), INTERNET, 443)
+    assert allows(known, a_server(bound=True), GATEWAY, 8443)
+    closed = serving_policies("team", a_cluster(egress="gateway"))
+    assert not allows(closed, a_server(), INTERNET, 443)
+    assert serving_policies("team", a_cluster(network_policies=False)) == []
 
 
 def test_ranks_of_one_attempt_talk_on_any_port():

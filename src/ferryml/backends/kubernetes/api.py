@@ -150,7 +150,16 @@ class HttpKube:
         return True
 
     def pod_log(self, namespace: str, pod: str, container: str, tail: int = 0, previous: bool = False) -> bytes:
-        params = {"container": container, "limitBytes": str(LOG_LIMIT)}
+        return self._log(namespace, pod, {"container": container}, tail, previous)
+
+    def pod_lines(
+        self, namespace: str, pod: str, container: str, since: str = "", tail: int = 0, previous: bool = False
+    ) -> bytes:
+        params = {"container": container, "timestamps": "true", **({"sinceTime": since} if since else {})}
+        return self._log(namespace, pod, params, tail, previous)
+
+    def _log(self, namespace: str, pod: str, params: dict[str, str], tail: int, previous: bool) -> bytes:
+        params["limitBytes"] = str(LOG_LIMIT)
         if tail:
             params["tailLines"] = str(tail)
         if previous:

@@ -42,7 +42,6 @@ class Informer:
         index: under which words `select` finds an object.
         heard: called after each change with the object as it is (or was) and whether it is gone.
         keep: what of an object stays in memory; `heard` has the whole.
-        sighted: told of each namespace that can be looked into again, after everything in it was heard of.
     """
 
     def __init__(
@@ -50,10 +49,11 @@ class Informer:
         index: Callable[[Manifest], Iterable[str]] = no_index,
         heard: Callable[[Manifest, bool], None] = lambda body, gone: None,
         keep: Callable[[Manifest], Manifest] = lambda body: body,
-        sighted: Callable[[str], None] = lambda namespace: None,
     ) -> None:  # fmt: skip
         self._kube, self._kind, self._labels = kube, kind, labels
-        self._index, self._heard, self._keep, self._sighted = index, heard, keep, sighted
+        self._index, self._heard, self._keep = index, heard, keep
+        self.sighted: Callable[[str], None] = lambda namespace: None
+        """Told of each namespace that may be looked into again, after everything in it was heard of."""
         self._blind: frozenset[str] = frozenset()
         self._lock = threading.Lock()
         self._bodies: dict[Place, Manifest] = {}
@@ -109,7 +109,7 @@ class Informer:
         with self._lock:
             was_blind, self._blind = namespace in self._blind, self._blind - {namespace}
         if was_blind:
-            self._sighted(namespace)
+            self.sighted(namespace)
 
     def _relisted(self, namespace: str, listing: Listing) -> None:
         gone: list[Manifest] = []

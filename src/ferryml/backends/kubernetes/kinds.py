@@ -57,5 +57,7 @@ RUNTIME_CLASSES = Kind("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", na
 STORAGE_CLASSES = Kind("storage.k8s.io", "v1", "StorageClass", "storageclasses", namespaced=False)
 CRDS = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 ML_JOBS = Kind(GROUP, "v1alpha1", "MLJob", "mljobs")
+ONLINE_ENDPOINTS = Kind(GROUP, "v1alpha1", "OnlineEndpoint", "onlineendpoints")
+ONLINE_DEPLOYMENTS = Kind(GROUP, "v1alpha1", "OnlineDeployment", "onlinedeployments")
 INSTANCE_TYPES = Kind(GROUP, "v1alpha1", "InstanceType", "instancetypes", namespaced=False)
 ALIAS_INSTANCE_TYPES = Kind(ALIAS_GROUP, "v1alpha1", "InstanceType", "instancetypes", namespaced=False)

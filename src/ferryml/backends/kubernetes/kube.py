@@ -90,6 +90,12 @@ class Kube(Protocol):
     def pod_log(self, namespace: str, pod: str, container: str, tail: int = 0, previous: bool = False) -> bytes:
         """The last `tail` lines (0: everything, up to 10 MiB); empty when there is none yet."""
 
+    def pod_lines(
+        self, namespace: str, pod: str, container: str, since: str = "", tail: int = 0, previous: bool = False
+    ) -> bytes:
+        """The same with each line's time before it (RFC 3339 with nanoseconds, a space), from the second of `since` on
+        (such a time; empty: all of it)."""
+
     def review_token(self, token: str, audience: str) -> Reviewed | None:
         """None when the API server does not know it for that audience."""
 

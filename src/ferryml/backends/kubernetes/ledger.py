@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ferryml.backends.kubernetes import mljobs
-from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, ML_JOBS, Kind
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, Kind
 from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, meta, name_of, namespace_of
+from ferryml.backends.kubernetes.online_deployments import OnlineDeployments
 from ferryml.backends.kubernetes.trouble import namespace_is_missing
 from ferryml.compile.kubernetes import labels as marks
+from ferryml.compile.kubernetes.pods import Owner
 from ferryml.domain.errors import FerryError, Forbidden, NotFound, Refused, Unavailable
 from ferryml.domain.lifecycle import TERMINAL
 from ferryml.domain.link import Wish
-from ferryml.domain.orders import JobOrder
+from ferryml.domain.orders import EndpointOrder, JobOrder
 from ferryml.domain.seen import StoredStatus, told_anew
-from ferryml.domain.statuses import GoneStatus, JobStatus
+from ferryml.domain.statuses import EndpointStatus, GoneStatus, JobStatus
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +69,13 @@ class KubeLedger:
         self._removed: deque[str] = deque(maxlen=1000)
         """Objects that we removed ourselves: a late word of them must not bring them back."""
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="ledger")
+        self._deployments = OnlineDeployments(kube)
 
     def open(self) -> None:
         """Reads everything. Raises Unavailable, or Refused when the custom resource is not installed."""
         cursor = self._kube.get(CONFIG_MAPS, self._system, CURSOR)
-        bodies = [body for namespace in self._namespaces for body in self._jobs_in(namespace)]
+        places = [(kind, namespace) for kind in mljobs.KINDS.values() for namespace in self._namespaces]
+        bodies = [body for kind, namespace in places for body in self._wishes_in(kind, namespace)]
         bodies += self._kube.list(CONFIG_MAPS, self._system, mljobs.WISHES).items
         bodies.sort(key=lambda body: str(meta(body).get("creationTimestamp", "")))
         with self._lock:
@@ -176,7 +180,7 @@ class KubeLedger:
             self._keep_statuses(lasting)
 
     def heard(self, body: Manifest, gone: bool) -> None:
-        """A change of an MLJob that the watch tells of: someone removed it, or made one by hand."""
+        """A change of an MLJob or OnlineEndpoint that the watch tells of: someone removed it, or made one by hand."""
         uid, object_uid = mljobs.uid_of(body), str(meta(body).get("uid", ""))
         with self._lock:
             held = self._held.get(uid)
@@ -198,14 +202,15 @@ class KubeLedger:
         """Its object may be there and hold what we do not know; told to begin, we might begin a second time."""
         return isinstance(wish.order, JobOrder) and wish.order.namespace in self._blind and wish.uid not in self._held
 
-    def _jobs_in(self, namespace: str) -> tuple[Manifest, ...]:
+    def _wishes_in(self, kind: Kind, namespace: str) -> tuple[Manifest, ...]:
         try:
-            return self._kube.list(ML_JOBS, namespace).items
+            return self._kube.list(kind, namespace).items
         except Forbidden as error:
             if namespace in ("", self._system):
                 raise
-            log.warning("namespace %s cannot be looked into: %s", namespace, error.message)
-            self._blind.add(namespace)
+            log.warning("%s in namespace %s cannot be looked into: %s", kind.plural, namespace, error.message)
+            if kind is ML_JOBS:
+                self._blind.add(namespace)
             return ()
 
     def _read(self, body: Manifest) -> None:
@@ -247,7 +252,7 @@ class KubeLedger:
     def _keep_wish(self, wish: Wish) -> None:
         held, stored = self._held.get(wish.uid), self._statuses.get(wish.uid)
         namespace = self._system if held is None else held.namespace
-        if isinstance(wish.order, JobOrder):
+        if isinstance(wish.order, JobOrder | EndpointOrder):
             namespace = wish.order.namespace
         self._wishes[wish.uid], self._sorted = wish, None
         body = self._placed(wish, namespace)
@@ -285,9 +290,9 @@ class KubeLedger:
         try:
             if held is None:
                 log.warning("%s is kept in memory alone", stored.uid)
-            elif held.kind is ML_JOBS:
+            elif held.kind is not CONFIG_MAPS:
                 status = mljobs.status_body(stored)
-                self._kube.patch_status(ML_JOBS, held.namespace, held.name, status, held.object_uid)
+                self._kube.patch_status(held.kind, held.namespace, held.name, status, held.object_uid)
             else:
                 self._kube.patch(CONFIG_MAPS, held.namespace, held.name, {"data": {"status": mljobs.text_of(stored)}})
         except Refused:
@@ -297,6 +302,20 @@ class KubeLedger:
                 raise
             self._lost.add(stored.uid)
         self._statuses[stored.uid] = stored
+        self._show(stored, held)
+
+    def _show(self, stored: StoredStatus, held: Held | None) -> None:
+        """For people alone: nothing depends on it."""
+        wish = self._wishes.get(stored.uid)
+        order = wish.order if wish is not None else None
+        if held is None or held.trouble or not isinstance(stored.status, EndpointStatus):
+            return
+        if isinstance(order, EndpointOrder):
+            owner = Owner(held.kind.kind, held.name, held.object_uid)
+            try:
+                self._deployments.show(stored.uid, order, stored.status, owner)
+            except FerryError as error:
+                log.warning("the deployments of %s are not shown: %s", stored.uid, error.message)
 
     def _is_there(self, held: Held) -> bool:
         body = self._kube.get(held.kind, held.namespace, held.name)
@@ -357,9 +376,10 @@ class KubeLedger:
         self._drop(uid)
         self._statuses.pop(uid, None)
         self._held.pop(uid, None)
+        self._deployments.forget(uid)
 
 
 def _held(body: Manifest) -> Held:
-    kind = ML_JOBS if body["kind"] == ML_JOBS.kind else CONFIG_MAPS
+    kind = next((one for one in mljobs.KINDS.values() if one.kind == body["kind"]), CONFIG_MAPS)
     trouble = annotations_of(body).get(mljobs.MISPLACED, "")
     return Held(kind, namespace_of(body), name_of(body), str(meta(body).get("uid", "")), trouble)

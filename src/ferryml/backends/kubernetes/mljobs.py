@@ -1,4 +1,4 @@
-"""A wish and what became of it as objects of the cluster, and back: MLJob for jobs, a ConfigMap for the rest."""
+"""A wish and what became of it as objects of the cluster, and back: MLJob, OnlineEndpoint, a ConfigMap for the rest."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, ML_JOBS, Kind
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, ML_JOBS, ONLINE_ENDPOINTS, Kind
 from ferryml.backends.kubernetes.kube import Manifest, annotations_of, meta, name_of, namespace_of
 from ferryml.compile.kubernetes import labels as marks
 from ferryml.compile.kubernetes.names import resource_name, uid_hash
 from ferryml.domain.link import Wish
-from ferryml.domain.orders import JobOrder
+from ferryml.domain.orders import EndpointOrder, JobOrder
 from ferryml.domain.seen import StoredStatus
-from ferryml.domain.statuses import JobStatus
+from ferryml.domain.statuses import EndpointStatus, JobStatus
 
 BURIED = f"{marks.GROUP}/buried"
 """Annotation: only the status counts, the wish was carried out and taken back."""
@@ -24,9 +24,15 @@ WISH_KIND = "wish"
 WISHES = marks.selector({**marks.MANAGED, marks.KIND: WISH_KIND})
 
 
+KINDS = {"job": ML_JOBS, "endpoint": ONLINE_ENDPOINTS}
+"""Kinds of wish that people may look at."""
+SHOWN = ("phase", "reason", "traffic")
+"""What stands in a status for people alone."""
+
+
 def kind_of(uid: str) -> Kind:
-    """Where a wish lives: jobs have a kind of their own that people may look at."""
-    return ML_JOBS if uid.startswith("job.") else CONFIG_MAPS
+    """Where a wish lives."""
+    return KINDS.get(uid.partition(".")[0], CONFIG_MAPS)
 
 
 def body_of(wish: Wish, namespace: str, buried: bool = False, trouble: str = "") -> Manifest:
@@ -35,10 +41,10 @@ def body_of(wish: Wish, namespace: str, buried: bool = False, trouble: str = "")
     order = wish.order
     labels = {
         marks.MANAGED_BY: "ferry",
-        marks.KIND: "job" if kind is ML_JOBS else WISH_KIND,
+        marks.KIND: WISH_KIND if kind is CONFIG_MAPS else uid_kind(wish.uid),
         marks.UID: uid_hash(wish.uid),
     }
-    if isinstance(order, JobOrder):
+    if isinstance(order, JobOrder | EndpointOrder):
         labels |= {marks.WORKSPACE: marks.label_value(order.workspace), marks.COMPUTE: marks.label_value(order.compute)}
     notes = {marks.UID: wish.uid, marks.NAME: wish.uid.split(".", 2)[-1]}
     notes |= {BURIED: "true"} if buried else {}
@@ -55,17 +61,33 @@ def body_of(wish: Wish, namespace: str, buried: bool = False, trouble: str = "")
 
 
 def status_body(stored: StoredStatus) -> dict[str, Any]:
-    """The status of an MLJob: what people look for first at the top, the rest whole."""
+    """The status of an MLJob or OnlineEndpoint: what people look for first at the top, the rest whole."""
     status = stored.status
     top: dict[str, Any] = {}
     if isinstance(status, JobStatus):
         top = {"phase": status.phase, "reason": status.reason}
+    elif isinstance(status, EndpointStatus):
+        top = {"phase": status.state, "reason": status.reason, "traffic": traffic_words(status)}
     elif status is not None:
         # taken back by the server; people still want to see how it ended
         track = stored.memory.get("track") or {}
         top = {"phase": track.get("phase") or "Gone", "reason": track.get("reason") or ""}
     known = without_null(stored.model_dump(mode="json", exclude={"uid"}))
     return {**known, **top}
+
+
+def traffic_words(status: EndpointStatus) -> str:
+    """`blue=90 green=10`: what answers now, by deployment."""
+    names = {one.revision: one.deployment for one in status.revisions}
+    shares: dict[str, int] = {}
+    for revision, percent in status.weights.items():
+        name = names.get(revision, revision)
+        shares[name] = shares.get(name, 0) + percent
+    return " ".join(f"{name}={percent}" for name, percent in sorted(shares.items()))
+
+
+def uid_kind(uid: str) -> str:
+    return uid.partition(".")[0]
 
 
 def wish_of(body: Manifest) -> Wish | None:
@@ -89,7 +111,7 @@ def status_of(body: Manifest) -> StoredStatus | None:
         known = dict(body.get("status") or {})
         if not known.get("generation") and not known.get("version"):
             return None
-        for extra in ("phase", "reason"):
+        for extra in SHOWN:
             known.pop(extra, None)
         return StoredStatus.model_validate({**known, "uid": uid_of(body)})
     except ValidationError:

@@ -59,7 +59,7 @@ class Preparations:
     """key -> uids that wait for it: each gets the log."""
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def prepare(self, env: EnvironmentOrder, uid: str, grant: str) -> None:
+    def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
         """Raises Refused when it cannot be made, Unavailable when it can later."""
         if is_plain(env):
             self._plain.add(env.key)

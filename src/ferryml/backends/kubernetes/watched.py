@@ -1,4 +1,4 @@
-"""What the agent keeps an eye on in its cluster, each kind in a cache: Jobs and pods of ours, nodes, instance types."""
+"""What the agent keeps an eye on in its cluster, each kind in a cache: what is ours, nodes, instance types."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ferryml.backends.kubernetes.informer import Informer
-from ferryml.backends.kubernetes.kinds import ALIAS_INSTANCE_TYPES, INSTANCE_TYPES, JOBS, ML_JOBS, NODES, PODS, Kind
+from ferryml.backends.kubernetes.kinds import (
+    ALIAS_INSTANCE_TYPES,
+    DEPLOYMENTS,
+    INSTANCE_TYPES,
+    JOBS,
+    ML_JOBS,
+    NODES,
+    ONLINE_ENDPOINTS,
+    PODS,
+    Kind,
+)
 from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta, name_of
 from ferryml.backends.kubernetes.room import needs_of
 from ferryml.compile.kubernetes import labels as marks
@@ -24,7 +34,7 @@ class Watched:
     Args:
         namespaces: where work may be, the system namespace among them; empty: everywhere.
         heard: told of which uid there is news; empty: of any.
-        ml_job: told of each MLJob that changes and whether it is gone.
+        wish: told of each MLJob and OnlineEndpoint that changes and whether it is gone.
         sighted: told of each namespace whose MLJobs may be looked at again.
     """
 
@@ -33,7 +43,7 @@ class Watched:
         kube: Kube,
         namespaces: Sequence[str],
         heard: Callable[[str], None],
-        ml_job: Callable[[Manifest, bool], None],
+        wish: Callable[[Manifest, bool], None],
         sighted: Callable[[str], None] = lambda namespace: None,
     ) -> None:
         ours = marks.selector(marks.MANAGED)
@@ -41,7 +51,7 @@ class Watched:
         wake: Callable[[Manifest, bool], None] = lambda body, gone: heard(annotations_of(body).get(marks.UID, ""))  # noqa: E731  one shape for all
 
         def told(body: Manifest, gone: bool) -> None:
-            ml_job(body, gone)
+            wish(body, gone)
             if gone:
                 heard(annotations_of(body).get(marks.UID, ""))
 
@@ -59,8 +69,14 @@ class Watched:
         self.nodes = informer(NODES, keep=slim_node, heard=node)
         self.types = informer(INSTANCE_TYPES)
         self.alias_types = informer(ALIAS_INSTANCE_TYPES)
-        self.ml_jobs = informer(ML_JOBS, heard=told, keep=only_meta, sighted=sighted)
-        self._all = (self.jobs, self.pods, self.nodes, self.types, self.alias_types, self.ml_jobs)
+        self.ml_jobs = informer(ML_JOBS, heard=told, keep=only_meta)
+        self.ml_jobs.sighted = sighted
+        self.endpoints = informer(ONLINE_ENDPOINTS, heard=told, keep=only_meta)
+        self.deployments = informer(DEPLOYMENTS, labels=ours, index=words_of, keep=slim_deployment)
+        self._all = (
+            self.jobs, self.pods, self.nodes, self.types, self.alias_types, self.ml_jobs, self.endpoints,
+            self.deployments,
+        )  # fmt: skip
 
     def start(self, limit_s: float) -> None:
         """Raises Unavailable when the cluster did not tell everything within `limit_s`."""
@@ -108,6 +124,14 @@ def slim_job(body: Manifest) -> Manifest:
     kept = {"metadata": _slim_meta(body), "spec": spec, "status": body.get("status") or {}}
     several = int(whole.get("completions") or 1) > 1
     return {**kept, "needs": needs_of(whole["template"])} if several and "template" in whole else kept
+
+
+def slim_deployment(body: Manifest) -> Manifest:
+    """Without its template, but for how long its pods may take to end."""
+    whole = body.get("spec") or {}
+    inner = ((whole.get("template") or {}).get("spec") or {}).get("terminationGracePeriodSeconds")
+    spec = {"replicas": whole.get("replicas", 1), "grace_s": inner or 0}
+    return {"metadata": _slim_meta(body), "spec": spec, "status": body.get("status") or {}}
 
 
 def slim_node(body: Manifest) -> Manifest:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ferryml.agent.ports import LogRead
 from ferryml.backends.local.serving_files import Content, RevisionFolder, folder_of
 from ferryml.backends.local.serving_instance import Environments, Instance, Record, Site
 from ferryml.domain.errors import Refused
@@ -37,8 +38,8 @@ class LocalServing:
         self._adopt()
         self._thread.start()
 
-    def start(self, uid: str, rev: RevisionOrder, instance: int, port: int | None = None) -> None:
-        """Bring, start and keep running; no-op when it is known. The port is chosen here. Raises Refused."""
+    def scale(self, uid: str, rev: RevisionOrder, count: int, grace_s: float) -> None:
+        """Bring, start and keep running. Raises Refused."""
         if rev.flavor == "triton":
             raise Refused(
                 "NotSupported",
@@ -46,32 +47,24 @@ class LocalServing:
                 "Deploy it to a Kubernetes compute, or bring a script.",
             )
         with self._lock:
-            known = self._instances.get((uid, rev.revision, instance))
-            if known is not None:
-                known.revision = rev
-                return
-            folder = self._folder(uid, rev.revision)
-            folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            (folder.path / _ORDER).write_text(json.dumps({"uid": uid, "order": rev.model_dump(mode="json")}))
-            made = Instance(rev, folder, Record(instance), self._site)
-            made.save()
-            self._instances[uid, rev.revision, instance] = made
+            for instance in range(count):
+                self._keep(uid, rev, instance)
+            self._end(uid, rev.revision, count, grace_s)
+
+    def stop(self, uid: str, revision: str, grace_s: float) -> None:
+        """Ask the groups to end, kill them after `grace_s`; they leave `observe` once nothing lives."""
+        with self._lock:
+            self._end(uid, revision, 0, grace_s)
 
     def observe(self, uid: str) -> list[InstanceSeen]:
         """All instances of the endpoint, those that are ending too."""
         with self._lock:
             return [one.seen() for (owner, _, _), one in sorted(self._instances.items()) if owner == uid]
 
-    def stop(self, uid: str, revision: str, instance: int, grace_s: float) -> None:
-        """Ask its group to end, kill it after `grace_s`; it leaves `observe` once nothing lives."""
-        with self._lock:
-            known = self._instances.get((uid, revision, instance))
-            if known is not None and known.stopping is None:
-                known.stopping = grace_s
-
-    def logs(self, uid: str, revision: str, container: str, offset: int = 0) -> bytes:
-        """`inference-server` or `storage-initializer`, from `offset`; kept until `clean`."""
-        return RevisionFolder(folder_of(self._root, uid, revision)).read_log(container, offset)
+    def logs(self, uid: str, revision: str, container: str, after: int = 0, limit: int = 1 << 20) -> LogRead:
+        """Kept until `clean`."""
+        data = RevisionFolder(folder_of(self._root, uid, revision)).read_log(container, after, limit)
+        return LogRead(data, after + len(data))
 
     def clean(self, uid: str) -> None:
         """Remove everything of the endpoint; does nothing while an instance lives."""
@@ -93,6 +86,24 @@ class LocalServing:
         for one in self._instances.values():
             one.release()
         self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def _keep(self, uid: str, rev: RevisionOrder, instance: int) -> None:
+        known = self._instances.get((uid, rev.revision, instance))
+        if known is not None:
+            known.revision = rev
+            return
+        folder = self._folder(uid, rev.revision)
+        folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder.path / _ORDER).write_text(json.dumps({"uid": uid, "order": rev.model_dump(mode="json")}))
+        made = Instance(rev, folder, Record(instance), self._site)
+        made.save()
+        self._instances[uid, rev.revision, instance] = made
+
+    def _end(self, uid: str, revision: str, first: int, grace_s: float) -> None:
+        """Those from number `first` on."""
+        for (owner, name, instance), one in self._instances.items():
+            if (owner, name) == (uid, revision) and instance >= first and one.stopping is None:
+                one.stopping = grace_s
 
     def _folder(self, uid: str, revision: str) -> RevisionFolder:
         path = folder_of(self._root, uid, revision)

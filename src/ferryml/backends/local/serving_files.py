@@ -62,15 +62,15 @@ class RevisionFolder:
         with (self.path / STAGE_LOG).open("a", encoding="utf-8") as log:
             log.write(line + "\n")
 
-    def read_log(self, container: str, offset: int) -> bytes:
-        """Bytes from `offset`; empty when there are none. Raises Refused for an unknown container."""
+    def read_log(self, container: str, offset: int, limit: int = -1) -> bytes:
+        """Bytes from `offset`, up to `limit` (negative: all). Raises Refused for an unknown container."""
         if container not in CONTAINERS:
             known = " and ".join(sorted(CONTAINERS))
             raise Refused("BadValue", f"there is no container {container[:64]!r}", f"Containers are {known}.")
         try:
             with (self.path / CONTAINERS[container]).open("rb") as log:
                 log.seek(offset)
-                return log.read()
+                return log.read(limit)
         except FileNotFoundError:
             return b""
 

@@ -132,9 +132,9 @@ class Instance:
             self._ask(now)
         return False
 
-    def _state(self) -> Literal["starting", "ready", "unready", "exited", "failed"]:
+    def _state(self) -> Literal["starting", "ready", "unready", "exited", "failed", "ending"]:
         if self.stopping is not None:
-            return "exited"
+            return "ending"
         if self.record.failed:
             return "failed"
         if self._child is None:

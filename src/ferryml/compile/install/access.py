@@ -18,7 +18,9 @@ from ferryml.compile.install.values import AgentValues
 from ferryml.domain.errors import Refused
 
 RBAC, RBAC_GROUP = "rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
-OUR_DEFINITIONS = ("mljobs.ferryml.dev", "instancetypes.ferryml.dev")
+OUR_DEFINITIONS = (
+    "mljobs.ferryml.dev", "onlineendpoints.ferryml.dev", "onlinedeployments.ferryml.dev", "instancetypes.ferryml.dev",
+)  # fmt: skip
 READ = ("get", "list", "watch")
 WRITE = ("get", "list", "watch", "create", "update", "patch", "delete")
 KEEP = ("get", "update", "patch")
@@ -45,6 +47,12 @@ CLUSTER_RULES = (
 WORK_RULES = (
     rule("", ("namespaces",), ("get",)),
     rule("ferryml.dev", ("mljobs", "mljobs/status"), WRITE),
+    rule(
+        "ferryml.dev",
+        ("onlineendpoints", "onlineendpoints/status", "onlinedeployments", "onlinedeployments/status"),
+        WRITE,
+    ),
+    rule("apps", ("deployments",), WRITE),
     rule("batch", ("jobs",), WRITE),
     rule("", ("configmaps", "services"), WRITE),
     rule("networking.k8s.io", ("networkpolicies",), WRITE),

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from ferryml.compile.kubernetes.labels import GROUP, VERSION
 from ferryml.compile.kubernetes.structural import Schema, structural
-from ferryml.domain.orders import JobOrder, Wire
+from ferryml.domain.orders import EndpointOrder, JobOrder, Wire
 from ferryml.domain.seen import StoredStatus
 from ferryml.domain.spec.instance_type import InstanceTypeSpec
-from ferryml.domain.statuses import JobStatus
+from ferryml.domain.statuses import EndpointStatus, JobStatus
 
 ALIAS_GROUP = "amlarc.azureml.com"
 _IS = {
@@ -34,19 +34,54 @@ class MLJobSpec(Wire):
     grant: str = Field("", description="The server's signature over what the job may fetch and write.")
 
 
+class OnlineEndpointSpec(Wire):
+    """A wish of the server for one endpoint with all that is behind it; made by Ferry's agent."""
+
+    uid: str = Field(
+        min_length=5, max_length=400, pattern=r"^endpoint\.", description="endpoint.WORKSPACE.NAME; never changes."
+    )
+    generation: int = Field(description="Rises with every change of the wish.")
+    cursor: int = Field(description="Place in the site's list of wishes.")
+    order: EndpointOrder | None = Field(
+        None, description="The resolved endpoint with traffic, mirror and running rollout; absent: take it down."
+    )
+    grant: str = Field("", description="The server's signature over what its deployments may fetch and write.")
+
+
+class OnlineDeploymentSpec(Wire):
+    """What the agent was asked for; written by it, for people to look at."""
+
+    endpoint: str = Field(description="Name of the endpoint.")
+    deployment: str = Field(description="Name of the deployment, unique in its endpoint.")
+    workspace: str = Field(description="Whose it is.")
+    compute: str = Field(description="Compute of the workspace that it serves on.")
+    model: str = Field("", description="model:NAME:VERSION of the revision that serves, or comes to.")
+    revision: str = Field("", description="The revision that serves; empty before the first is ready.")
+    candidate: str = Field("", description="The revision on its way; empty when there is none.")
+
+
+class OnlineDeploymentStatus(Wire):
+    """What became of it, as the site's agent saw it."""
+
+    state: str = Field("", description="Creating, Succeeded, Failed, Updating: of the newest revision.")
+    ready: int = Field(0, description="Instances that take requests.")
+    wanted: int = Field(0, description="Instances that there shall be.")
+    traffic: int = Field(0, description="Percent of the endpoint's requests.")
+    code: str = Field("", description="What keeps it, as in docs/errors.md.")
+    reason: str = Field("", description="The same in words, with what to do.")
+
+
 def definitions() -> dict[str, dict[str, Json]]:
     """File name below deploy/crds -> CustomResourceDefinition."""
-    made = [ml_job(), instance_type(GROUP, ["it"]), instance_type(ALIAS_GROUP, [])]
+    types = [instance_type(GROUP, ["it"]), instance_type(ALIAS_GROUP, [])]
+    made = [ml_job(), online_endpoint(), online_deployment(), *types]
     return {f"{crd['metadata']['name']}.yaml": crd for crd in made}
 
 
 def ml_job() -> dict[str, Json]:
     """MLJob: a wish and what became of it, in the namespace of the compute."""
     spec = structural(MLJobSpec)
-    spec["x-kubernetes-validations"] = [
-        {"rule": "self.uid == oldSelf.uid", "message": "uid never changes: make another MLJob"},
-        {"rule": "!has(self.order) || self.order.name != ''", "message": "order.name is empty"},
-    ]
+    spec["x-kubernetes-validations"] = _of_a_wish("MLJob")
     spec["properties"]["order"]["properties"]["instance_count"]["minimum"] = 1
     columns = [
         _column("Phase", ".status.phase"),
@@ -57,9 +92,52 @@ def ml_job() -> dict[str, Json]:
         _column("Age", ".metadata.creationTimestamp", "date"),
     ]
     schema = {"type": "object", "description": "A job of Ferry on this cluster.", "required": ["spec"],
-              "properties": {"spec": spec, "status": _status()}}  # fmt: skip
+              "properties": {"spec": spec, "status": _status(structural(JobStatus), "Job", ())}}  # fmt: skip
     names = {"kind": "MLJob", "listKind": "MLJobList", "plural": "mljobs", "singular": "mljob", "shortNames": ["mlj"]}
     return _definition(GROUP, "Namespaced", {**names, "categories": ["ferry"]}, schema, columns, status=True)
+
+
+def online_endpoint() -> dict[str, Json]:
+    """OnlineEndpoint: a wish and what became of it, in the namespace of the compute; owns all that serves it."""
+    spec = structural(OnlineEndpointSpec)
+    spec["x-kubernetes-validations"] = _of_a_wish("OnlineEndpoint")
+    columns = [
+        _column("State", ".status.phase"),
+        _column("Traffic", ".status.traffic"),
+        _column("Workspace", ".spec.order.workspace"),
+        _column("Rollout", ".status.status.rollout.state"),
+        _column("URI", ".status.status.scoring_uri", priority=1),
+        _column("Reason", ".status.reason", priority=1),
+        _column("Age", ".metadata.creationTimestamp", "date"),
+    ]
+    status = _status(structural(EndpointStatus), "Endpoint", ("traffic",))
+    schema = {"type": "object", "description": "An online endpoint of Ferry on this cluster.", "required": ["spec"],
+              "properties": {"spec": spec, "status": status}}  # fmt: skip
+    names = {"kind": "OnlineEndpoint", "listKind": "OnlineEndpointList", "plural": "onlineendpoints",
+             "singular": "onlineendpoint", "shortNames": ["oe"], "categories": ["ferry"]}  # fmt: skip
+    return _definition(GROUP, "Namespaced", names, schema, columns, status=True)
+
+
+def online_deployment() -> dict[str, Json]:
+    """OnlineDeployment: one deployment of an endpoint as people look at it."""
+    columns = [
+        _column("Endpoint", ".spec.endpoint"),
+        _column("Deployment", ".spec.deployment"),
+        _column("State", ".status.state"),
+        _column("Ready", ".status.ready", "integer"),
+        _column("Wanted", ".status.wanted", "integer"),
+        _column("Traffic", ".status.traffic", "integer"),
+        _column("Code", ".status.code"),
+        _column("Model", ".spec.model", priority=1),
+        _column("Reason", ".status.reason", priority=1),
+        _column("Age", ".metadata.creationTimestamp", "date"),
+    ]
+    schema = {"type": "object", "description": "A deployment behind an online endpoint.", "required": ["spec"],
+              "properties": {"spec": structural(OnlineDeploymentSpec),
+                             "status": structural(OnlineDeploymentStatus)}}  # fmt: skip
+    names = {"kind": "OnlineDeployment", "listKind": "OnlineDeploymentList", "plural": "onlinedeployments",
+             "singular": "onlinedeployment", "shortNames": ["od"], "categories": ["ferry"]}  # fmt: skip
+    return _definition(GROUP, "Namespaced", names, schema, columns, status=True)
 
 
 def instance_type(group: str, short: list[str]) -> dict[str, Json]:
@@ -110,17 +188,23 @@ def _amounts(words: str) -> Schema:
             "x-kubernetes-preserve-unknown-fields": True, "x-kubernetes-validations": rules}  # fmt: skip
 
 
-def _status() -> Schema:
+def _of_a_wish(kind: str) -> list[dict[str, str]]:
+    return [
+        {"rule": "self.uid == oldSelf.uid", "message": f"uid never changes: make another {kind}"},
+        {"rule": "!has(self.order) || self.order.name != ''", "message": "order.name is empty"},
+    ]
+
+
+def _status(whole: Schema, kind: str, more: tuple[str, ...]) -> Schema:
     """What the agent has decided, flat on top for people, whole below for itself."""
     status = structural(StoredStatus)
     status.pop("required", None)
     status["description"] = "What became of it, as the site's agent saw it."
     properties = {name: item for name, item in status["properties"].items() if name != "uid"}
-    whole = structural(JobStatus)
     whole.pop("required", None)
-    whole["properties"]["kind"] = {"type": "string", "enum": ["Job", "Gone"]}
-    text = {"type": "string"}
-    return {**status, "properties": {**properties, "status": whole, "phase": text, "reason": text}}
+    whole["properties"]["kind"] = {"type": "string", "enum": [kind, "Gone"]}
+    shown = {name: {"type": "string"} for name in ("phase", "reason", *more)}
+    return {**status, "properties": {**properties, "status": whole, **shown}}
 
 
 def _column(name: str, path: str, kind: str = "string", priority: int = 0) -> dict[str, Json]:

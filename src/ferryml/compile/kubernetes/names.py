@@ -35,6 +35,16 @@ def pod_prefix(uid: str, attempt: int) -> str:
     return f"{attempt_name(uid, attempt)}-"
 
 
+def revision_name(uid: str, revision: str) -> str:
+    """Of the Deployment, ConfigMap and Service of a revision behind the endpoint `uid`; at most 52 characters."""
+    return f"{resource_name(uid)}-{revision}"
+
+
+def deployment_name(uid: str, deployment: str) -> str:
+    """Of the OnlineDeployment of an endpoint's deployment."""
+    return resource_name(f"deployment.{uid.partition('.')[2]}-{deployment}")
+
+
 def preparation_uid(key: str) -> str:
     """How the gateway calls the preparation of the environment `key`."""
     return f"environment.{key}"

@@ -9,6 +9,7 @@ from ferryml.compile.kubernetes.cluster import Cluster
 from ferryml.compile.kubernetes.labels import ATTEMPT, BOUND, KIND, MANAGED, UID
 
 GATEWAY_PODS = {"app.kubernetes.io/name": "ferry-gateway"}
+ROUTER_PODS = {"app.kubernetes.io/name": "ferry-router"}
 DNS_NAMESPACES = ("kube-system", "openshift-dns")
 NODE_DNS = "169.254.20.10/32"
 """Where NodeLocal DNSCache listens."""
@@ -35,6 +36,29 @@ def namespace_policies(namespace: str, cluster: Cluster) -> list[dict[str, Json]
     ]
 
 
+def serving_policies(namespace: str, cluster: Cluster) -> list[dict[str, Json]]:
+    """What holds for all pods of endpoints in a namespace: the router alone calls them, and the kubelet, which no
+    policy keeps out; they call what jobs may call."""
+    if not cluster.network_policies:
+        return []
+    pods = {**MANAGED, KIND: "endpoint"}
+    confined = pods if cluster.egress == "gateway" else {**pods, BOUND: "true"}
+    routed = {
+        "podSelector": {"matchLabels": pods},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [_in_system(cluster, ROUTER_PODS)]}],
+    }
+    egress = {
+        "podSelector": {"matchLabels": confined},
+        "policyTypes": ["Egress"],
+        "egress": [_to_gateway(cluster), _to_dns()],
+    }
+    return [
+        _policy({"name": "ferry-endpoints", "namespace": namespace, "labels": MANAGED}, routed),
+        _policy({"name": "ferry-endpoints-bound", "namespace": namespace, "labels": MANAGED}, egress),
+    ]
+
+
 def ranks_policy(meta: Mapping[str, Json]) -> dict[str, Json]:
     """The pods of one attempt may talk to each other, on any port. `meta` is that of the attempt's objects."""
     same = {"matchLabels": {key: meta["labels"][key] for key in (*MANAGED, KIND, UID, ATTEMPT)}}
@@ -49,9 +73,14 @@ def ranks_policy(meta: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _to_gateway(cluster: Cluster) -> dict[str, Json]:
-    there = {"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: cluster.system_namespace}},
-             "podSelector": {"matchLabels": GATEWAY_PODS}}  # fmt: skip
-    return {"to": [there], "ports": [{"protocol": "TCP", "port": cluster.gateway_port}]}
+    return {"to": [_in_system(cluster, GATEWAY_PODS)], "ports": [{"protocol": "TCP", "port": cluster.gateway_port}]}
+
+
+def _in_system(cluster: Cluster, pods: Mapping[str, str]) -> dict[str, Json]:
+    return {
+        "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: cluster.system_namespace}},
+        "podSelector": {"matchLabels": dict(pods)},
+    }
 
 
 def _to_dns() -> dict[str, Json]:
