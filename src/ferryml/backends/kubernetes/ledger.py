@@ -209,8 +209,7 @@ class KubeLedger:
             if namespace in ("", self._system):
                 raise
             log.warning("%s in namespace %s cannot be looked into: %s", kind.plural, namespace, error.message)
-            if kind is ML_JOBS:
-                self._blind.add(namespace)
+            self._blind.add(namespace)
             return ()
 
     def _read(self, body: Manifest) -> None:
