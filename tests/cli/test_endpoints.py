@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ferryml.cli.endpoints import read_request, refuse_local, shares
+from ferryml.cli.endpoints import lines_of, read_request, refuse_local, shares
 from ferryml.domain.errors import Refused
 
 
@@ -22,6 +22,20 @@ def test_requests_come_from_files(alone):
     assert read_request(None) == b"{}"
     with pytest.raises(Refused, match="absent"):
         read_request(alone / "absent")
+
+
+def test_figures_are_lines_of_a_table():
+    half = {"labels": 4, "correct": 2, "predictions": 9, "value": 0.5}
+    old = {"deployment": "blue", "state": "Succeeded", "ready": 2, "wanted": 3, "percent": 90, "requests": 7.0}
+    new = {"deployment": "blue", "state": None, "ready": None, "wanted": None, "percent": 10, "mirrored": 3}
+    copies = {"mirror_errors": 0, "mirror_dropped": 0, "mismatches": 1, "disagreements": 1}
+    found = {"revisions": {"a": {**new, **copies}, "b": {**old, "mirrored": 0, **copies, "accuracy": half}}}
+    first, second = lines_of(found)
+    assert [first[key] for key in ("revision", "instances", "percent", "accuracy", "labels", "requests")] == [
+        "b", "2/3", 90, 0.5, 4, 7.0,
+    ]  # fmt: skip
+    assert "mirrored" not in first
+    assert (second["instances"], second["mirrored"], second["disagreements"]) == (None, 3, 1)
 
 
 def test_local_is_refused_with_the_way():
@@ -51,6 +65,8 @@ def test_an_endpoint_before_its_site_answers(ferry, alone):
     refused = ferry("online-endpoint", "update", "-n", "ep1", "--traffic", "blue=110")
     assert (refused.code, refused.err.split()[1]) == (1, "[TrafficInvalid]")
     assert ferry("online-endpoint", "invoke", "-n", "ep1").code == 3
+    assert json.loads(ferry("online-endpoint", "stats", "-n", "ep1").out)["revisions"] == {}
+    assert ferry("online-endpoint", "stats", "-n", "ep1", "-o", "table").out == ""
     assert "ep1" in ferry("online-endpoint", "list", "-o", "table").out
     gone = ferry("online-endpoint", "delete", "-n", "ep1", "-y", "--no-wait")
     assert (gone.code, gone.err.split()[1]) == (1, "[OperationInProgress]")

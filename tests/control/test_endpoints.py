@@ -217,7 +217,11 @@ def test_figures(site):
     assert stats["weights"] == {revision: 100}
     assert stats["deployments"]["blue"]["requests"] == 7
     assert stats["deployments"]["blue"]["accuracy"]["value"] == 0.75
-    assert stats["revisions"][revision]["p99_ms"] == 3.5
+    told = stats["revisions"][revision]
+    assert told["p99_ms"] == 3.5
+    assert [told[key] for key in ("deployment", "state", "ready", "wanted", "percent")] == [
+        "blue", "Succeeded", 1, 1, 100,
+    ]  # fmt: skip
 
 
 def test_another_sites_word_does_not_count(site, play):

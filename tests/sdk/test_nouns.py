@@ -24,7 +24,7 @@ def test_each_verb_is_one_call():
             nouns.delete("w", "jobs", "j"),
             nouns.act("w", "jobs", "j", "cancel"),
             nouns.feedback("w", "e", [("r", 1)]),
-            nouns.deployment_logs("w", "e", "d"),
+            nouns.deployment_logs("w", "e", "d", revision="r"),
             nouns.decide_run("w", "a", "1", "approve"),
         )
     ]

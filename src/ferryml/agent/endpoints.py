@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from ferryml.agent.endpoint_figures import Figures, Figuring
 from ferryml.agent.endpoint_files import Files
 from ferryml.agent.endpoint_ports import Captures, EnvironmentMaker, FilesDoor, RouterDoor
 from ferryml.agent.endpoint_rollout import RolloutMemory, RolloutTurn, rollout_turn
@@ -79,6 +80,7 @@ class EndpointAgent:
         self._asked: set[tuple[str, str]] = set()
         self._refused: dict[tuple[str, str], tuple[int, datetime, FerryError]] = {}
         """(uid, revision) -> generation, when, and why the site cannot carry it out."""
+        self._figuring = Figuring()
 
     def turn(self, wish: Wish, stored: StoredStatus | None, now: datetime) -> EndpointTurn:
         """One look at one wish."""
@@ -109,7 +111,7 @@ class EndpointAgent:
         plan = serving.plan(order, rolled.split, seen, memory.serving, now, self._rules.drain_s)
         trouble = self._carry_out(wish, order, plan, seen, now)
         logs = self._push_logs(wish.uid, plan, memory.logs)
-        status = self._status(wish.uid, order, plan, rolled, totals)
+        status = self._status(wish.uid, order, plan, rolled, self._figures(wish.uid, totals, seen, now))
         if trouble:
             status = status.model_copy(update={"reason": trouble.message, "code": trouble.code})
         kept = Memory(serving=plan.memory, rollout=rolled.memory, logs=logs, scale=scaled)
@@ -213,9 +215,8 @@ class EndpointAgent:
         return {key: mark for key, mark in marks.items() if key.partition("/")[0] in alive}
 
     def _status(
-        self, uid: str, order: EndpointOrder, plan: Plan, rolled: RolloutTurn, totals: Mapping[str, Counters]
+        self, uid: str, order: EndpointOrder, plan: Plan, rolled: RolloutTurn, figures: Figures
     ) -> EndpointStatus:
-        recent = self._hands.router.recent(uid)
         accuracy = self._hands.captures.accuracy(uid)
         known = {one.revision for one in plan.running}
         busy = rolled.running or any(one.state == "Creating" for one in plan.revisions)
@@ -226,10 +227,14 @@ class EndpointAgent:
             weights=serving.percents(plan.weights),
             token_keys=tuple(map(key_id, self._applied[uid].token_keys)) if uid in self._applied else (),
             rollout=rolled.status,
-            counters={name: _figures(totals[name], recent.get(name)) for name in sorted(known & totals.keys())},
+            counters={name: told for name, told in figures.items() if name in known},
             accuracy={name: both[0] for name, both in accuracy.items()},
             recent_accuracy={name: both[1] for name, both in accuracy.items()},
         )
+
+    def _figures(self, uid: str, totals: Mapping[str, Counters], seen: ServingSeen, now: datetime) -> Figures:
+        router = self._hands.router
+        return self._figuring.of(uid, totals, router.recent(uid), seen.busy, router.queued(uid), now)
 
     def _feedback(self, wish: Wish, order: FeedbackOrder, stored: StoredStatus | None) -> EndpointTurn:
         if stored and stored.generation == wish.generation and isinstance(stored.status, FeedbackStatus):
@@ -251,6 +256,7 @@ class EndpointAgent:
         self._files.forget(wish.uid)
         self._hands.backend.clean(wish.uid)
         self._hands.captures.forget(wish.uid)
+        self._figuring.forget(wish.uid)
         self._hands.gateway.dismiss(wish.uid)
         return EndpointTurn(status=GoneStatus())
 
@@ -271,17 +277,3 @@ def _with_counts(order: EndpointOrder, scaled: Mapping[str, ScaleMemory]) -> End
         for one in order.revisions
     )
     return order.model_copy(update={"revisions": revisions})
-
-
-def _figures(totals: Counters, recent: Counters | None) -> dict[str, float]:
-    figures: dict[str, float] = {
-        "requests": totals.requests, "errors": totals.errors, "direct": totals.direct, "mirrored": totals.mirrored,
-        "mirror_errors": totals.mirror_errors, "mirror_dropped": totals.mirror_dropped,
-        "mismatches": totals.mismatches, "disagreements": totals.disagreements,
-    }  # fmt: skip
-    window = recent or totals
-    for name, share in (("p50_ms", 0.5), ("p99_ms", 0.99)):
-        value = window.quantile_ms(share)
-        if value is not None:
-            figures[name] = round(value, 2)
-    return figures

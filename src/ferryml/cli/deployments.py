@@ -114,14 +114,20 @@ def get_logs(
     container: Annotated[str, typer.Option("--container", "-c", help="inference-server or storage-initializer.")] = (
         "inference-server"
     ),
+    revision: Annotated[
+        str | None, typer.Option("--revision", help="Of this revision; none: the newest that said anything.")
+    ] = None,
 ) -> Any:  # fmt: skip
     """Print the last log lines, also of a deployment that failed."""
     ignored.check()
-    found = shared.client.online_deployments.logs(endpoint_name, name, lines, container)
+    found = shared.client.online_deployments.logs(endpoint_name, name, lines, container, revision or "")
     if shared.asked:
         return found
-    text = found if isinstance(found, str) else found.get("content") or found.get("logs") or ""
-    print(text if isinstance(text, str) else "\n".join(text))
+    text = str(found["content"])
+    if not text:
+        shared.talk.note(f"no line of {container} has arrived")
+        return None
+    print(text, end="" if text.endswith("\n") else "\n")
     return None
 
 

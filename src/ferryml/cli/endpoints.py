@@ -15,6 +15,12 @@ from ferryml.cli.settling import settled
 from ferryml.domain.errors import Refused
 
 COLUMNS = ("name", "provisioning_state", "compute", "traffic", "mirror_traffic", "scoring_uri")
+FIGURES = (
+    "deployment", "revision", "percent", "instances", "rate", "requests", "direct", "errors", "p50_ms", "p90_ms",
+    "p95_ms", "p99_ms", "in_flight", "queued", "mirrored", "mirror_errors", "mirror_dropped", "disagreements",
+    "accuracy", "recent_accuracy", "labels",
+)  # fmt: skip
+MIRROR = ("mirrored", "mirror_errors", "mirror_dropped", "mismatches", "disagreements")
 app = new_app("Online endpoints: addresses that answer predictions.")
 Local = Annotated[bool, typer.Option("--local", hidden=True, help="Not supported: `ferry up` is the local mode.")]
 
@@ -141,10 +147,25 @@ def feedback(
     return shared.client.online_endpoints.feedback(name, given)
 
 
-@kit.verb(app, "stats")
+@kit.verb(app, "stats", FIGURES)
 def stats(shared: Shared, name: kit.Name) -> Any:
-    """Show requests, errors, latencies and live accuracy of each deployment."""
-    return shared.client.online_endpoints.stats(name)
+    """Show traffic, errors, latencies, instances and live accuracy; -o table has a line for each revision."""
+    found = shared.client.online_endpoints.stats(name)
+    return lines_of(found) if kit.form_of(shared) == "table" and not shared.query else found
+
+
+def lines_of(stats: dict[str, Any]) -> list[dict[str, Any]]:
+    """One line for each revision: those that serve first, and what has no meaning left out."""
+    lines = []
+    for revision, told in stats["revisions"].items():
+        labelled = {name: told.get(name) or {} for name in ("accuracy", "recent_accuracy")}
+        mirror = {key: told[key] for key in MIRROR if told.get("mirrored")}
+        instances = f"{told['ready']}/{told['wanted']}" if told.get("state") else None
+        plain = {key: cell for key, cell in told.items() if key not in (*labelled, *MIRROR)}
+        accuracy = {name: found.get("value") for name, found in labelled.items()}
+        labels = labelled["accuracy"].get("labels")
+        lines.append({"revision": revision, "instances": instances, **plain, **mirror, **accuracy, "labels": labels})
+    return sorted(lines, key=lambda line: (-line["percent"], str(line["deployment"]), line["revision"]))
 
 
 def shares(text: str) -> dict[str, int]:

@@ -160,17 +160,25 @@ def verb(app: typer.Typer, name: str, columns: Sequence[str] = (), **options: An
     return make
 
 
-def show(value: Any, shared: Shared, columns: Sequence[str] = ()) -> None:
-    """Print an answer; None prints nothing unless a query made it."""
+def form_of(shared: Shared) -> str:
+    """How the answer is to be printed. Raises Refused(Usage)."""
     import os
 
-    from ferryml.cli.output import FORMATS, queried, write, written
+    from ferryml.cli.output import FORMATS
 
-    if value is None:
-        return
     form = shared.output or os.environ.get("FERRY_OUTPUT", "json")
     if form not in FORMATS:
         raise Refused("Usage", f"FERRY_OUTPUT is {form!r}", f"It may be {', '.join(FORMATS)}.")
+    return form
+
+
+def show(value: Any, shared: Shared, columns: Sequence[str] = ()) -> None:
+    """Print an answer; None prints nothing unless a query made it."""
+    from ferryml.cli.output import queried, write, written
+
+    if value is None:
+        return
+    form = form_of(shared)
     picked = queried(value, shared.query)
     write(written(picked, form, () if shared.query else columns, sys.stdout.isatty()), sys.stdout)
 

@@ -191,7 +191,8 @@ def stats(deps: Deps, caller: Caller, workspace: str, name: str) -> Json:
         row = need_endpoint(tx, workspace, name)
         rows = deployments_of(tx, row)
     seen: dict[str, Any] = row.status.get("seen") or {}
-    by_revision = {one: figures_of(seen, one) for one in _revisions(seen)}
+    states = {one["revision"]: one for one in seen.get("revisions") or []}
+    by_revision = {one: _placed(seen, states.get(one), one) for one in _revisions(seen, states)}
     serving = {short(one): str(one.status.get("serving") or "") for one in rows}
     deployments = {name_: {"revision": one, **by_revision.get(one, {})} for name_, one in serving.items()}
     return {
@@ -199,6 +200,13 @@ def stats(deps: Deps, caller: Caller, workspace: str, name: str) -> Json:
         "deployments": deployments,
         "rollout": row.status.get("rollout_status"),
     }  # fmt: skip
+
+
+def _placed(seen: Mapping[str, Any], state: Mapping[str, Any] | None, revision: str) -> dict[str, Json]:
+    """The figures of a revision beside whose it is, how many instances it has, and its share of the traffic."""
+    told = {key: (state or {}).get(key) for key in ("deployment", "state", "ready", "wanted")}
+    percent = (seen.get("weights") or {}).get(revision, 0)
+    return {**told, "percent": percent, **figures_of(seen, revision)}
 
 
 def figures_of(seen: Mapping[str, Any], revision: str) -> dict[str, Json]:
@@ -278,5 +286,5 @@ def _room(tx: Tx, workspace: str, name: str, site: str) -> None:
             )  # fmt: skip
 
 
-def _revisions(seen: Mapping[str, Any]) -> list[str]:
-    return sorted({*(seen.get("counters") or {}), *(seen.get("accuracy") or {})})
+def _revisions(seen: Mapping[str, Any], states: Mapping[str, Any]) -> list[str]:
+    return sorted({*states, *(seen.get("counters") or {}), *(seen.get("accuracy") or {})})

@@ -128,7 +128,8 @@ class EndpointStatus(Wire):
     """Ids (`domain.routes.key_id`) of the keys whose tokens open it now."""
     rollout: RolloutStatus | None = None
     counters: dict[str, dict[str, float]] = {}
-    """revision -> requests, errors, p50_ms, p99_ms, mirrored, mismatches (running totals and recent quantiles)."""
+    """revision -> figures by name: running totals (requests, errors, direct, mirrored, mismatches, ...), those of the
+    last while (rate, error_rate, p50_ms, p90_ms, p95_ms, p99_ms), and those of now (in_flight, queued)."""
     accuracy: dict[str, Accuracy] = {}
     """revision -> labels joined by feedback."""
     recent_accuracy: dict[str, Accuracy] = {}

@@ -171,7 +171,7 @@ class Endpoints(Named):
         return self._run(nouns.feedback(self._workspace, name, labels))
 
     def stats(self, name: str) -> Json:
-        """Requests, errors, latencies and live accuracy per deployment."""
+        """Traffic, errors, latencies, instances and live accuracy by revision, and of what serves by deployment."""
         return self._run(get(f"{nouns.path(self._workspace, self._plural, name)}/stats"))
 
     def wait(self, name: str, notice: Notice | None = None) -> Json:
@@ -225,9 +225,12 @@ class Deployments:
         """Remove it; refused while it has traffic."""
         self._client.run(nouns.delete(self._client.workspace, nouns.deployments(endpoint), name))
 
-    def logs(self, endpoint: str, name: str, lines: int = 5000, container: str = "inference-server") -> Json:
-        """The last lines, also after a failure."""
-        return self._client.run(nouns.deployment_logs(self._client.workspace, endpoint, name, lines, container))
+    def logs(
+        self, endpoint: str, name: str, lines: int = 5000, container: str = "inference-server", revision: str = ""
+    ) -> Json:
+        """The last lines, also after a failure; of the newest revision that said anything, or of the one named."""
+        flow = nouns.deployment_logs(self._client.workspace, endpoint, name, lines, container, revision)
+        return self._client.run(flow)
 
     def wait(self, endpoint: str, name: str, notice: Notice | None = None) -> Json:
         """Block until Succeeded or Failed."""

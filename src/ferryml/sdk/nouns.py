@@ -66,10 +66,16 @@ def feedback(workspace: str, endpoint: str, labels: Iterable[tuple[str, Any]]) -
 
 
 def deployment_logs(
-    workspace: str, endpoint: str, name: str, lines: int = 5000, container: str = "inference-server"
-) -> Flow[Json]:
+    workspace: str, endpoint: str, name: str, lines: int = 5000, container: str = "inference-server",
+    revision: str = "",
+) -> Flow[Json]:  # fmt: skip
     """The last lines of one container of a deployment, also after it failed."""
-    return get(f"{path(workspace, deployments(endpoint), name)}/logs", lines=lines, container=container)
+    return get(
+        f"{path(workspace, deployments(endpoint), name)}/logs",
+        lines=lines,
+        container=container,
+        revision=revision or None,
+    )
 
 
 def decide_run(workspace: str, automation: str, run: str, verb: str) -> Flow[Json]:
