@@ -15,11 +15,13 @@ class Quiet(http.server.ThreadingHTTPServer):
 
 
 class Web:
-    """Answers by path; `asked` holds (path, authorization)."""
+    """Answers by path, else by `default`; `asked` holds (path, authorization), `bodies` what was posted."""
 
     def __init__(self) -> None:
         self.answers: dict[str, tuple[int, dict[str, str], bytes]] = {}
+        self.default: tuple[int, dict[str, str], bytes] = (404, {}, b"")
         self.asked: list[tuple[str, str]] = []
+        self.bodies: list[bytes] = []
         web = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -30,12 +32,16 @@ class Web:
 
             def do_GET(self) -> None:
                 web.asked.append((self.path, self.headers.get("Authorization", "")))
-                status, headers, body = web.answers.get(self.path, (404, {}, b""))
+                status, headers, body = web.answers.get(self.path, web.default)
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(body)), **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                web.bodies.append(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+                self.do_GET()
 
         self._server = Quiet(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

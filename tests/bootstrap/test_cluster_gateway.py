@@ -15,7 +15,6 @@ from ferryml.bootstrap.cluster_gateway import ClusterGateway
 from ferryml.bootstrap.dice import SystemDice
 from ferryml.domain.errors import Refused
 from ferryml.domain.orders import DatastorePath
-from ferryml.gateway.s3 import Bucket
 from ferryml.settings import ClusterSettings, SiteSettings
 from server_play import PlayServer
 
@@ -106,15 +105,15 @@ def test_a_secret_of_the_site_opens_its_bucket_for_its_workspace_alone(pods_gate
         meta = {"name": name, "namespace": SYSTEM, "labels": labels}
         pods_gateway.kube.write({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": encoded})
 
-    def bucket(secret: str) -> Bucket:
+    def opened(secret: str) -> dict[str, str]:
         place = DatastorePath(datastore="lake", kind="s3", root="s3://b/x", options={"secret": secret})
-        return pods_gateway.gateway._bucket(place, "w")
+        return pods_gateway.gateway._secret(place, "w")
 
     a_secret("lake")
     a_secret("mine", **{"ferryml.dev/workspace": "w"})
     a_secret("theirs", **{"ferryml.dev/workspace": "other"})
-    assert bucket("lake").access_key == bucket("mine").access_key == "a"
-    assert bucket("").access_key == ""
+    assert opened("lake")["access_key_id"] == opened("mine")["access_key_id"] == "a"
+    assert opened("") == {}
     for name in ("theirs", "nowhere", "ferry-gateway-key"):
         with pytest.raises(Refused, match="has no Secret"):
-            bucket(name)
+            opened(name)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ferryml.domain.errors import Forbidden, NotFound, Refused
-from ferryml.gateway.s3 import S3, Bucket, Entry, signature
+from ferryml.gateway.objects import Entry
+from ferryml.gateway.s3 import S3, Bucket, signature
 from ferryml.gateway.upstream import Upstream, pieces
 from ferryml.sdk.wire import Route
 from fixtures_s3 import S3Server
@@ -109,3 +110,9 @@ def test_the_signature_is_the_published_one() -> None:
     assert (
         signature(replace(bucket, access_key=""), "GET", "https://h/b", "", "", datetime(2026, 1, 2, tzinfo=UTC)) == {}
     )
+
+
+def test_a_service_with_tokens_is_shown_one() -> None:
+    bucket = Bucket("https://storage.googleapis.com", "b", bearer=lambda: "ya29")
+    made = signature(bucket, "GET", "https://storage.googleapis.com/b/k", "", "", datetime(2026, 1, 2, tzinfo=UTC))
+    assert made == {"Authorization": "Bearer ya29"}

@@ -9,8 +9,8 @@ import pytest
 from ferryml.domain.errors import Forbidden, NotFound, Refused, Unavailable
 from ferryml.domain.orders import DatastorePath
 from ferryml.gateway.journal import Caller
-from ferryml.gateway.s3 import S3, Bucket
-from ferryml.gateway.sources import Sources, bucket_of
+from ferryml.gateway.places import Places
+from ferryml.gateway.sources import Sources
 from ferryml.gateway.upstream import Upstream, pieces
 from ferryml.sdk.wire import Route
 from fixtures_s3 import S3Server
@@ -32,7 +32,9 @@ def web() -> Iterator[Web]:
 def sources(gateway: PlayPlace, web: Web) -> Iterator[Sources]:
     # The way out is a proxy, so that a far address ends at this machine.
     upstream = Upstream(Route("", proxy=web.url))
-    sources = Sources(gateway.db, gateway.store, upstream, S3(upstream, lambda: NOW), lambda place, who: Bucket("", ""))
+    sources = Sources(
+        gateway.db, gateway.store, upstream, lambda place, who: Places(upstream, lambda: NOW).shelf(place, {})
+    )
     yield sources
     sources.close()
     upstream.close()
@@ -88,8 +90,8 @@ def a_place(s3_server: S3Server, bucket: str, path: str = "data", **options: str
 def lake(gateway: PlayPlace, s3_server: S3Server) -> Iterator[Sources]:
     upstream = Upstream(Route(""), near=frozenset({"127.0.0.1"}))
     secret = {"AWS_ACCESS_KEY_ID": s3_server.access_key, "secret_access_key": s3_server.secret_key + "\n"}
-    s3 = S3(upstream, lambda: datetime.now(UTC))
-    sources = Sources(gateway.db, gateway.store, upstream, s3, lambda place, workspace: bucket_of(place, secret))
+    places = Places(upstream, lambda: datetime.now(UTC))
+    sources = Sources(gateway.db, gateway.store, upstream, lambda place, workspace: places.shelf(place, secret))
     yield sources
     sources.close()
     upstream.close()
@@ -114,17 +116,9 @@ def test_a_place_is_read_and_written_below_its_root(lake: Sources, s3_server: S3
 
 
 def test_other_kinds_of_place_are_refused(lake: Sources) -> None:
-    place = DatastorePath(datastore="lake", kind="azure_blob", root="az://c").model_dump(mode="json")
+    place = DatastorePath(datastore="lake", kind="azure_file", root="az://c").model_dump(mode="json")
     lake.allow("job.w.j", {"inputs.x": {"place": place}, "inputs.y": {"uri": "http://x.example/"}})
-    with pytest.raises(Refused, match="azure_blob"):
+    with pytest.raises(Refused, match="azure_file"):
         lake.entries(JOB, "inputs.x")
     with pytest.raises(NotFound):
         lake.entries(JOB, "inputs.y")
-
-
-def test_a_bucket_is_found_as_the_datastore_says(s3_server: S3Server) -> None:
-    plain = a_place(s3_server, "b", endpoint="minio.lan:9000", protocol="http", region="")
-    assert bucket_of(plain, {}) == Bucket("http://minio.lan:9000", "b")
-    assert bucket_of(plain.model_copy(update={"options": {}}), {}).base == "https://s3.us-east-1.amazonaws.com/b"
-    with pytest.raises(Refused, match="lacks access_key_id"):
-        bucket_of(plain, {"password": "x"})

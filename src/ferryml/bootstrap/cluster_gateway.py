@@ -39,13 +39,14 @@ from ferryml.gateway.app import build as build_app
 from ferryml.gateway.captures import CaptureRoutes
 from ferryml.gateway.environments import Environments
 from ferryml.gateway.links import Links
+from ferryml.gateway.objects import Shelf
 from ferryml.gateway.package_routes import FILES, PackageRoutes
 from ferryml.gateway.packages import Packages
+from ferryml.gateway.places import Places
 from ferryml.gateway.pod_routes import PodRoutes
 from ferryml.gateway.pods import Identity, Pods
 from ferryml.gateway.pulse import Pulse, States
-from ferryml.gateway.s3 import S3, Bucket
-from ferryml.gateway.sources import Sources, bucket_of
+from ferryml.gateway.sources import Sources
 from ferryml.gateway.upstream import Upstream
 from ferryml.sdk.wire import Route, Wire, open_client
 from ferryml.settings import ClusterSettings, SiteSettings
@@ -174,7 +175,7 @@ class ClusterGateway:
         parts.door.url = self.identity.url
         secret = hashlib.sha256(b"ferry pods\0" + self.identity.key.private_bytes_raw()).digest()
         upstream = Upstream(route, (settings.ca_bundle, self._knobs.package_ca))
-        sources = Sources(parts.db, parts.store, upstream, S3(upstream, dice.now), self._bucket)
+        sources = Sources(parts.db, parts.store, upstream, self._shelves(Places(upstream, dice.now)))
         self._closing += [sources.close, upstream.close]
         kept = CaptureFile(settings.state_dir / "captures.db", dice.now)
         self._closing.append(kept.close)
@@ -188,11 +189,14 @@ class ClusterGateway:
         self._switch.app = build_app(parts.routes, dice.id, more)
         log.info("the gateway serves site %s", enrolled.site)
 
-    def _bucket(self, place: DatastorePath, workspace: str) -> Bucket:
-        """With credentials from the Secret that the datastore names; one with a workspace's label is for it alone."""
+    def _shelves(self, places: Places) -> Callable[[DatastorePath, str], Shelf[Any]]:
+        return lambda place, workspace: places.shelf(place, self._secret(place, workspace))
+
+    def _secret(self, place: DatastorePath, workspace: str) -> dict[str, str]:
+        """Credentials from the Secret that the datastore names; one with a workspace's label is for it alone."""
         name = place.options.get("secret", "")
         if not name:
-            return bucket_of(place, {})
+            return {}
         body = self._kube.get(SECRETS, self._knobs.system_namespace, name)
         owner = labels_of(body or {}).get(WORKSPACE, workspace)
         if body is None or owner != workspace or name.startswith("ferry-"):
@@ -200,7 +204,7 @@ class ClusterGateway:
                 "MissingField", f"this site has no Secret {name!r} for datastore {place.datastore!r}",
                 f"IT: make it in namespace {self._knobs.system_namespace} and name it in the chart's gateway.secrets.",
             )  # fmt: skip
-        return bucket_of(place, {entry: secret_text(body, entry) for entry in body.get("data") or {}})
+        return {entry: secret_text(body, entry) for entry in body.get("data") or {}}
 
     def _packages(self, parts: GatewayParts, upstream: Upstream, secret: bytes) -> Packages:
         knobs, settings = self._knobs, self._settings

@@ -88,6 +88,7 @@ def reach(tx: Tx, workspace: str, name: str, path: str) -> tuple[DatastorePath, 
     options = {key: str(getattr(spec, key)) for key in OPTIONS if getattr(spec, key)}
     if spec.secret_ref:
         options["secret"] = spec.secret_ref.name
+        options |= {f"secret.{what}": key for what, key in spec.secret_ref.keys.items()}
     if spec.type == "kubernetes_pvc" and spec.prefix:
         options["prefix"] = spec.prefix
     place = DatastorePath(datastore=name, kind=spec.type, root=_root(spec), path=path, options=options)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import quote, urlsplit
-from xml.etree import ElementTree
 
 import httpx
 
-from ferryml.domain.errors import NotFound, Refused, Unavailable
-from ferryml.gateway.upstream import BLOCK, Upstream
+from ferryml.domain.errors import Refused, Unavailable
+from ferryml.gateway.objects import MOST_ENTRIES, TRIES, Entry, Reply, listed, refuse, slice_of, whole, xml
+from ferryml.gateway.upstream import Upstream
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 EMPTY = hashlib.sha256(b"").hexdigest()
@@ -25,9 +23,6 @@ WHOLE_UP_TO = 1 << 30
 """Bytes above which a file is sent in parts."""
 PART = 64 << 20
 MOST_PARTS = 9_000
-MOST_ENTRIES = 200_000
-PAGE_LIMIT = 16 << 20
-TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +37,8 @@ class Bucket:
     """Empty: nothing is signed."""
     secret_key: str = field(default="", repr=False)
     session_token: str = field(default="", repr=False)
+    bearer: Callable[[], str] | None = field(default=None, repr=False)
+    """Gives an OAuth token, for services that take one in place of signatures."""
 
     @property
     def base(self) -> str:
@@ -51,23 +48,6 @@ class Bucket:
     @property
     def _place(self) -> str:
         return self.region or "us-east-1"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The whole of a short answer."""
-
-    status: int
-    tag: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An object below a prefix."""
-
-    path: str
-    size: int
 
 
 class S3:
@@ -84,27 +64,20 @@ class S3:
 
         Raises Refused(LimitExceeded), NotFound when there is nothing, Unavailable.
         """
-        folder = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        found = [e for e in self._pages(bucket, folder) if not e.path.endswith("/") and e.path != folder]
-        if found:
-            return [Entry(entry.path[len(folder) :], entry.size) for entry in found]
-        own = [entry for entry in self._pages(bucket, prefix.strip("/")) if entry.path == prefix.strip("/")]
-        if not own:
-            raise NotFound("NotFound", f"there is nothing at {prefix[:200]!r} of bucket {bucket.name}")
-        return [Entry("", own[0].size)]
+        return listed(lambda text: self._pages(bucket, text), prefix, f"bucket {bucket.name}")
 
     def read(self, bucket: Bucket, key: str, headers: Mapping[str, str]) -> httpx.Response:
         """The object with its body still to be read; the caller closes it. `headers` may hold Range and If-Match."""
         response = self._send(bucket, "GET", key, headers=headers)
         if response.status_code not in (200, 206):
-            _refuse(bucket, _whole(response), key)
+            refuse(f"bucket {bucket.name}", whole(response), key)
         return response
 
     def write(self, bucket: Bucket, key: str, file: Path, whole_up_to: int = WHOLE_UP_TO, part: int = PART) -> None:
         """Puts a file of any size; large ones in parts."""
         size = file.stat().st_size
         if size <= whole_up_to:
-            self._checked(bucket, "PUT", key, content=partial(_slice, file, 0, size), size=size)
+            self._checked(bucket, "PUT", key, content=partial(slice_of, file, 0, size), size=size)
             return
         part = max(part, -(-size // MOST_PARTS))
         upload = _text(self._checked(bucket, "POST", key, query={"uploads": ""}), "UploadId")
@@ -113,7 +86,7 @@ class S3:
             for number, offset in enumerate(range(0, size, part), 1):
                 length = min(part, size - offset)
                 query = {"partNumber": str(number), "uploadId": upload}
-                answer = self._checked(bucket, "PUT", key, query, partial(_slice, file, offset, length), length)
+                answer = self._checked(bucket, "PUT", key, query, partial(slice_of, file, offset, length), length)
                 tags.append((number, answer.tag))
             body = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{tag}</ETag></Part>" for n, tag in tags)
             data = f"<CompleteMultipartUpload>{body}</CompleteMultipartUpload>".encode()
@@ -126,7 +99,7 @@ class S3:
         token, count = "", 0
         while True:
             query = {"list-type": "2", "prefix": prefix, "max-keys": "1000"}
-            page = _xml(self._checked(bucket, "GET", "", {**query, **({"continuation-token": token} if token else {})}))
+            page = xml(self._checked(bucket, "GET", "", {**query, **({"continuation-token": token} if token else {})}))
             for item in page.iter("Contents"):
                 count += 1
                 if count > MOST_ENTRIES:
@@ -144,12 +117,12 @@ class S3:
         attempt = 0
         while True:
             attempt += 1
-            reply = _whole(self._send(bucket, method, key, query, content() if content else None, size))
+            reply = whole(self._send(bucket, method, key, query, content() if content else None, size))
             # A completed upload may still be refused in the body of a 200.
             if reply.status < 300 and b"<Error>" not in reply.body[:300]:
                 return reply
             if 300 <= reply.status < 500 or attempt == TRIES:
-                _refuse(bucket, reply, key)
+                refuse(f"bucket {bucket.name}", reply, key)
 
     def _send(
         self, bucket: Bucket, method: str, key: str, query: Mapping[str, str] | None = None,
@@ -168,6 +141,8 @@ class S3:
 def signature(bucket: Bucket, method: str, url: str, query: str, payload: str, now: datetime) -> dict[str, str]:
     """Headers that sign a request (docs.aws.amazon.com, Signature Version 4); none without an access key."""
     host, path = urlsplit(url).netloc, urlsplit(url).path
+    if bucket.bearer is not None:
+        return {"Authorization": f"Bearer {bucket.bearer()}"}
     if not bucket.access_key:
         return {}
     stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
@@ -187,58 +162,8 @@ def signature(bucket: Bucket, method: str, url: str, query: str, payload: str, n
     return {**{name: value for name, value in known.items() if name != "host"}, "Authorization": credential}
 
 
-def _slice(file: Path, offset: int, size: int) -> Iterator[bytes]:
-    with open(file, "rb") as source:
-        source.seek(offset)
-        while size:
-            block = source.read(min(BLOCK, size))
-            if not block:
-                return
-            size -= len(block)
-            yield block
-
-
-def _whole(response: httpx.Response) -> Reply:
-    body = b""
-    try:
-        for piece in response.iter_bytes(BLOCK):
-            body += piece
-            if len(body) > PAGE_LIMIT:
-                break
-    except httpx.HTTPError as error:
-        raise Unavailable("Unavailable", f"the transfer broke off: {error}") from error
-    finally:
-        response.close()
-    return Reply(response.status_code, response.headers.get("ETag", ""), body)
-
-
-def _refuse(bucket: Bucket, reply: Reply, key: str) -> NoReturn:
-    found = re.search(rb"<Code>([A-Za-z]+)</Code>", reply.body[:4096])
-    why = f"bucket {bucket.name} answers {reply.status} {found[1].decode() if found else ''}".rstrip()
-    if reply.status == 404:
-        raise NotFound("NotFound", f"{key[:200]!r}: {why}")
-    if reply.status >= 500 or reply.status in (408, 429) or reply.status < 300:
-        raise Unavailable("Unavailable", why)
-    hint = "IT: check the datastore's secret_ref and that the site may read it." if reply.status == 403 else ""
-    raise Refused("Forbidden" if reply.status == 403 else "BadRequest", why, hint)
-
-
-def _xml(reply: Reply) -> ElementTree.Element:
-    """Without namespaces: services differ in them."""
-    body = reply.body
-    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
-        raise Unavailable("Unavailable", "the bucket answered with something else than a list")
-    try:
-        root = ElementTree.fromstring(body)  # noqa: S314  document types, through which entities come, are refused above
-    except ElementTree.ParseError as error:
-        raise Unavailable("Unavailable", "the bucket answered with something else than a list") from error
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-    return root
-
-
 def _text(reply: Reply, name: str) -> str:
-    found = _xml(reply).findtext(name)
+    found = xml(reply).findtext(name)
     if not found:
         raise Unavailable("Unavailable", f"the bucket named no {name}")
     return found

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -16,13 +17,13 @@ from ferryml.domain.errors import FerryError, Forbidden, NotFound, Refused, Unav
 from ferryml.domain.orders import DatastorePath, Json
 from ferryml.gateway.database import Database
 from ferryml.gateway.journal import Caller
-from ferryml.gateway.s3 import S3, Bucket, Entry
+from ferryml.gateway.objects import Entry, Shelf
 from ferryml.gateway.store import SiteStore
 from ferryml.gateway.upstream import Upstream, pieces
 
 THREADS = 4
 Key = tuple[str, str]
-Buckets = Callable[[DatastorePath, str], Bucket]
+Shelves = Callable[[DatastorePath, str], Shelf[Any]]
 
 
 class Sources:
@@ -31,11 +32,11 @@ class Sources:
     Web addresses are fetched once for a job and kept; places on object stores are passed through.
 
     Args:
-        buckets: finds a place's bucket with its credentials, for a workspace.
+        shelves: finds a place's bucket or container with its credentials, for a workspace.
     """
 
-    def __init__(self, db: Database, store: SiteStore, upstream: Upstream, s3: S3, buckets: Buckets) -> None:
-        self._db, self._store, self._upstream, self._s3, self._buckets = db, store, upstream, s3, buckets
+    def __init__(self, db: Database, store: SiteStore, upstream: Upstream, shelves: Shelves) -> None:
+        self._db, self._store, self._upstream, self._shelves = db, store, upstream, shelves
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="ferry-source")
         self._running: dict[Key, Future[Path]] = {}
         self._lock = threading.Lock()
@@ -68,19 +69,19 @@ class Sources:
     def entries(self, caller: Caller, name: str) -> list[Entry]:
         """What lies at a place; one entry with the path "" when it is a single object."""
         place = self._place(caller, name)
-        return self._s3.list(self._buckets(place, caller.workspace), _key(place, ""))
+        return self._shelves(place, caller.workspace).list(_key(place, ""))
 
     def read(self, caller: Caller, name: str, path: str, headers: Mapping[str, str]) -> httpx.Response:
         """One object of a place, its body still to be read; the caller closes it."""
         place = self._place(caller, name)
-        return self._s3.read(self._buckets(place, caller.workspace), _key(place, path), headers)
+        return self._shelves(place, caller.workspace).read(_key(place, path), headers)
 
     def write(self, caller: Caller, name: str, path: str, file: Path) -> None:
         """Puts a file to an output's place."""
         if not name.startswith("outputs."):
             raise Forbidden("Forbidden", f"{name[:100]!r} is no output")
         place = self._place(caller, name)
-        self._s3.write(self._buckets(place, caller.workspace), _key(place, path), file)
+        self._shelves(place, caller.workspace).write(_key(place, path), file)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -95,13 +96,7 @@ class Sources:
         source, _ = self._known(caller, name)
         if "place" not in source:
             raise NotFound("NotFound", f"{name[:100]!r} is no place on a datastore")
-        place = DatastorePath.model_validate(source["place"])
-        if place.kind != "s3":
-            raise Refused(
-                "NotSupported", f"this site cannot reach datastore {place.datastore!r} of type {place.kind}",
-                "Use a datastore of type s3, nfs or kubernetes_pvc, or an asset that was uploaded.",
-            )  # fmt: skip
-        return place
+        return DatastorePath.model_validate(source["place"])
 
     def _forget(self, key: Key) -> None:
         with self._lock:
@@ -122,29 +117,9 @@ class Sources:
         return self._store.path(digest)
 
 
-def bucket_of(place: DatastorePath, secret: Mapping[str, str]) -> Bucket:
-    """A datastore's bucket; `secret` holds access_key_id, secret_access_key and perhaps session_token, or nothing.
-
-    Names as programs know them from their environment (AWS_ACCESS_KEY_ID, ...) are understood, too.
-    """
-    known = {name.lower().removeprefix("aws_"): value.strip() for name, value in secret.items()}
-    if secret and not (known.get("access_key_id") and known.get("secret_access_key")):
-        raise Refused(
-            "MissingField", f"the secret of datastore {place.datastore!r} lacks access_key_id or secret_access_key",
-            "IT: put both into the Secret that secret_ref names.",
-        )  # fmt: skip
-    name = place.root.removeprefix("s3://").partition("/")[0]
-    endpoint, scheme = place.options.get("endpoint", "").rstrip("/"), place.options.get("protocol") or "https"
-    url = endpoint if "://" in endpoint or not endpoint else f"{scheme}://{endpoint}"
-    return Bucket(
-        url, name, place.options.get("region", ""), known.get("access_key_id", ""),
-        known.get("secret_access_key", ""), known.get("session_token", ""),
-    )  # fmt: skip
-
-
 def _key(place: DatastorePath, path: str) -> str:
     """The object's name in its bucket. Raises Refused(PathEscapes)."""
     if path:
         check_path(path)
-    prefix = place.root.removeprefix("s3://").partition("/")[2]
+    prefix = place.root.partition("://")[2].partition("/")[2]
     return "/".join(part.strip("/") for part in (prefix, place.path, path) if part.strip("/"))
