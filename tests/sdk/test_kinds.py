@@ -65,4 +65,6 @@ def test_refuses_what_is_unclear(text, words):
 
 
 def test_without_kind():
-    assert without_kind(document("{kind: job, command: x}")) == {"command": "x"}
+    said = document("{kind: Command-Job, command: x}")
+    assert without_kind(said, KINDS["job"]).data == {"command": "x"}
+    assert without_kind(said, KINDS["model"]) is said

@@ -49,9 +49,17 @@ def test_services_and_variables():
     assert job.environment_variables == {"HELLO": "world", "COUNT": "3", "RATIO": "0.10", "DEBUG": "true"}
     assert job.services["my_ssh"].nodes == "all"
     assert job.resources.instance_count == 2
-    assert len(notes) == 1
-    assert "interactive.yml" in notes[0]
+    assert len(notes) == 2
+    assert all("interactive.yml" in note for note in notes)
     assert "user_identity" in notes[0]
+    assert "services" in notes[1]
+
+
+def test_a_document_may_say_its_kind(tmp_path):
+    (tmp_path / "job.yml").write_text("kind: job\ncommand: x\nenvironment: {image: python}\n")
+    assert load_job(tmp_path / "job.yml").command == "x"
+    with pytest.raises(Refused, match="unknown key 'kind'"):
+        load_model(tmp_path / "job.yml")
 
 
 def test_a_job_with_its_conda_file_and_requirements_inside():

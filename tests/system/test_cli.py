@@ -125,6 +125,12 @@ def test_from_nothing_to_a_traced_prediction(typed: Typed) -> None:
     good(typed("online-endpoint", "update", "-n", "times", "--traffic", "blue=0"))
     none = typed("online-endpoint", "invoke", "-n", "times", "-r", "r.json")
     assert (none.returncode, "NoValidDeployment" in none.stderr) == (1, True)
+    write(here, {"e.yml": f"{ENDPOINT}traffic: {{blue: 40, green: 60}}\n",
+                 "green.yml": DEPLOYMENT.replace("blue", "green")})  # fmt: skip
+    applied = good(typed("apply", "-f", ".", "--query", "[?kind!='job'].[name,action]", "-o", "tsv"))
+    assert applied.splitlines() == ["times\tupdate", "blue\tunchanged", "green\tcreate"]
+    shares = good(typed("online-endpoint", "show", "-n", "times", "--query", "traffic.[blue,green]", "-o", "tsv"))
+    assert shares.split() == ["40", "60"]
     gone = typed("online-endpoint", "delete", "-n", "times", "-y")
     assert (gone.returncode, gone.stdout) == (0, "")
 

@@ -23,15 +23,19 @@ def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference, and change nothing.")] = False,
     no_wait: kit.NoWait = False,
 ) -> Any:
-    """Make or change everything that the files describe; running it twice is running it once."""
-    from ferryml.cli.applying import carry_out, planned
-    from ferryml.sdk.load import load
+    """Make or change everything that the files describe; running it twice is running it once.
 
-    loaded = sorted(
-        ((one, path) for path in files(file) for one in load(path)), key=lambda pair: _rank(pair[0].kind)
-    )  # fmt: skip
+    What a document of the folder uses (a conda file, a job of an automation, a folder of code) is part of it, and no
+    document by itself unless it says kind:. A job or rollout without a name is started each time.
+    """
+    from ferryml.cli.applying import carry_out, direct, directs, planned
+    from ferryml.sdk.folders import load_files
+
+    folder = load_files(files(file))
+    for part, user in folder.parts.items():
+        shared.talk.note(f"{part}: part of {user}")
     plans = []
-    for one, path in loaded:
+    for one, path in sorted(folder.documents, key=lambda pair: _rank(pair[0].kind)):
         for warning in one.warnings:
             shared.talk.warn(f"{path}: {warning}")
         plans.append(planned(shared.client, one.kind, one.spec))
@@ -40,8 +44,12 @@ def apply(
             print("\n".join(plan.lines()))
         sys.stdout.flush()
     if not dry_run:
+        # shares of traffic need deployments that are ready
+        wait = not no_wait or any(map(directs, plans))
         for plan in plans:
-            carry_out(shared, plan, wait=not no_wait)
+            carry_out(shared, plan, wait)
+        for plan in filter(directs, plans):
+            direct(shared, plan, wait=not no_wait)
     return [plan.row() for plan in plans] if shared.asked else None
 
 

@@ -26,6 +26,8 @@ PUT = frozenset({"online-deployment", "automation"})
 """Kinds that are replaced as a whole."""
 ONCE = frozenset({"job", "rollout"})
 """Kinds that are done, not kept: one that exists by its name stays as it is."""
+SHARES = ("traffic", "mirror_traffic")
+"""What an endpoint can take only once the deployments that it names are there."""
 
 
 @dataclass(slots=True)
@@ -91,6 +93,9 @@ def carry_out(shared: Shared, plan: Plan, wait: bool) -> None:
             client.online_deployments.put(endpoint, plan.name, plan.spec)
         _wait(shared, wait, f"deployment {plan.name}", lambda: client.online_deployments.wait(endpoint, plan.name))
         return
+    if kind == "online-endpoint":
+        _endpoint_itself(shared, plan, wait)
+        return
     noun = _noun(client, kind)
     if kind in PUT:
         noun.put(plan.name, plan.spec)
@@ -101,12 +106,43 @@ def carry_out(shared: Shared, plan: Plan, wait: bool) -> None:
         noun.update(plan.name, _wanted(plan), plan.spec.version)
     else:
         noun.update(plan.name, _wanted(plan))
-    if kind == "online-endpoint":
-        _wait(shared, wait, f"endpoint {plan.name}", lambda: client.online_endpoints.wait(plan.name))
+
+
+def directs(plan: Plan) -> bool:
+    """Whether it gives shares of traffic to deployments."""
+    return plan.kind == "online-endpoint" and bool(_shares(plan))
+
+
+def direct(shared: Shared, plan: Plan, wait: bool) -> None:
+    """Give an endpoint's deployments their shares of traffic: the last thing of all."""
+    shared.client.online_endpoints.update(plan.name, _shares(plan))
+    _wait_endpoint(shared, plan, wait)
+
+
+def _endpoint_itself(shared: Shared, plan: Plan, wait: bool) -> None:
+    """All of an endpoint but its shares."""
+    endpoints = shared.client.online_endpoints
+    if plan.action == "create":
+        endpoints.create(plan.spec.model_copy(update={key: {} for key in SHARES}))
+    elif fields := {key: value for key, value in _wanted(plan).items() if key not in SHARES}:
+        endpoints.update(plan.name, fields)
+    else:
+        return
+    _wait_endpoint(shared, plan, wait)
+
+
+def _shares(plan: Plan) -> dict[str, Any]:
+    if plan.action == "create":
+        return {key: dict(share) for key in SHARES if (share := getattr(plan.spec, key))}
+    return {key: value for key, value in _wanted(plan).items() if key in SHARES}
 
 
 def _wanted(plan: Plan) -> dict[str, Any]:
     return {key: wanted for key, (_, wanted) in plan.changes.items()}
+
+
+def _wait_endpoint(shared: Shared, plan: Plan, wait: bool) -> None:
+    _wait(shared, wait, f"endpoint {plan.name}", lambda: shared.client.online_endpoints.wait(plan.name))
 
 
 def _wait(shared: Shared, wanted: bool, what: str, wait: Callable[[], Json]) -> None:

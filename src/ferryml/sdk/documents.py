@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,13 @@ class Document:
         data: plain dicts, lists, strings, numbers, booleans and None; keys are strings.
         positions: path of keys and indexes -> where it was written.
         path: the file, absolute.
+        used: files and folders that the document names, absolute; noted while it is read as a spec.
     """
 
     data: Any
     positions: Mapping[KeyPath, Place]
     path: Path
+    used: set[Path] = field(default_factory=set, compare=False)
 
     @property
     def folder(self) -> Path:

@@ -115,6 +115,7 @@ def _existing(text: str, document: Document, at: KeyPath, hint: str) -> Path:
     if not file.is_file():
         message = f"{document.place(*at)}: {dotted(at)} names {text!r}, and there is no file {file}"
         raise Refused("FileNotFound", message, f"Paths are relative to the file; {hint}.")
+    document.used.add(file)
     return file
 
 

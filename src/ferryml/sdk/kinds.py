@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
 from ferryml.domain.errors import Refused
@@ -86,6 +87,10 @@ _BY_SCHEMA: tuple[tuple[str, str], ...] = (
 )
 
 
+UNCLEAR = "unclear"
+"""In the details of the error about a document that is of no kind at all."""
+
+
 def kind_of(document: Document) -> str:
     """A key of KINDS; `kind:` says it, else `type`, the keys and `$schema` do. Raises Refused `BadValue`."""
     data = document.data
@@ -94,21 +99,27 @@ def kind_of(document: Document) -> str:
     found = _said(document) or _by_type(data) or _by_keys(data) or _by_schema(data)
     if not found:
         message = f"{document.place()}: it is not clear what kind of thing this is"
-        raise Refused("BadValue", message, f"Add kind: with one of {', '.join(KINDS)}.")
+        raise Refused("BadValue", message, f"Add kind: with one of {', '.join(KINDS)}.", {UNCLEAR: True})
     return found
 
 
-def without_kind(document: Document) -> dict[str, Any]:
-    """The document's data without the `kind` key, which no spec has."""
-    return {key: value for key, value in document.data.items() if key != "kind"}
+def without_kind(document: Document, kind: Any) -> Document:
+    """The document without a `kind` key that says what it is read as; one that says otherwise stays, to be refused.
+
+    Args:
+        kind: a value of KINDS.
+    """
+    data = document.data
+    if not isinstance(data, Mapping) or "kind" not in data or KINDS.get(_word(data["kind"])) is not kind:
+        return document
+    return replace(document, data={key: value for key, value in data.items() if key != "kind"})
 
 
 def _said(document: Document) -> str:
     said = document.data.get("kind")
     if not isinstance(said, str):
         return ""
-    word = re.sub(r"(?<=[a-z])(?=[A-Z])|[_ ]", "-", said).lower()
-    word = {"endpoint": "online-endpoint", "deployment": "online-deployment", "command-job": "job"}.get(word, word)
+    word = _word(said)
     if word in KINDS:
         return word
     if document.data.get("type") or _by_keys(document.data):
@@ -117,6 +128,11 @@ def _said(document: Document) -> str:
     guess = f"; did you mean {near[0]!r}?" if near else ""
     message = f"{document.place('kind')}: there is no kind {said!r}{guess}"
     raise Refused("BadValue", message, f"The kinds are {', '.join(KINDS)}.")
+
+
+def _word(said: Any) -> str:
+    word = re.sub(r"(?<=[a-z])(?=[A-Z])|[_ ]", "-", str(said)).lower()
+    return {"endpoint": "online-endpoint", "deployment": "online-deployment", "command-job": "job"}.get(word, word)
 
 
 def _by_type(data: Mapping[str, Any]) -> str:

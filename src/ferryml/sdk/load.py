@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -52,11 +51,18 @@ class FerryWarning(UserWarning):
 
 
 class Loaded(NamedTuple):
-    """One document of a file."""
+    """One document of a file.
+
+    Args:
+        said: whether the document itself says its kind.
+        used: files and folders that are part of it, absolute; a folder that holds the document's own file is none.
+    """
 
     kind: str
     spec: Spec
     warnings: tuple[str, ...]
+    said: bool = False
+    used: frozenset[Path] = frozenset()
 
 
 def load_job(path: Source, params_override: Iterable[Override] = (), warn: Warn | None = None) -> CommandJob:
@@ -129,9 +135,10 @@ def load(path: str | os.PathLike[str]) -> list[Loaded]:
     found = []
     for document in read_documents(path):
         kind = kind_of(document)
-        parsed: Parsed[Spec] = _parse(KINDS[kind], replace(document, data=without_kind(document)))
+        parsed: Parsed[Spec] = _parse(KINDS[kind], document)
         _check(parsed.spec)
-        found.append(Loaded(kind, parsed.spec, parsed.warnings))
+        used = frozenset(document.used - {*document.path.parents})
+        found.append(Loaded(kind, parsed.spec, parsed.warnings, "kind" in document.data, used))
     if not found:
         raise Refused("BadYaml", f"{path}: holds no document", "Write at least one.")
     order = list(KINDS)
@@ -160,9 +167,12 @@ def read(kind: Any, document: Document, source: str, warn: Warn | None = None) -
 
 def _parse(kind: type[S] | Any, document: Document) -> Parsed[S]:
     notes: list[str] = []
+    document = without_kind(document, kind)
 
     def load_file(child: type[Spec], file: Path) -> Spec:
-        inner: Parsed[Spec] = _parse(child, read_document(file))
+        named = read_document(file)
+        inner: Parsed[Spec] = _parse(child, named)
+        document.used.update(named.used)
         notes.extend(f"{file.name}: {note}" for note in inner.warnings)
         return inner.spec
 
@@ -170,6 +180,7 @@ def _parse(kind: type[S] | Any, document: Document) -> Parsed[S]:
         found = absolute(document.folder, written)
         if not found.exists():
             raise problem("FileNotFound", f"{written!r} does not exist in {document.folder}")
+        document.used.add(found)
         return str(found)
 
     parsed: Parsed[S] = parse(kind, embed(kind, document, load_file), document.positions, locate)
