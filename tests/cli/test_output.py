@@ -18,9 +18,10 @@ JOBS = [
     [
         ("[0].name", "a\n"),
         ("[].name", "a\nb\n"),
-        ("[0].none", "None\n"),
         ("[].[name, none]", "a\tNone\nb\tNone\n"),
-        ("[0].ok", "True\n"),
+        ("[0].ok", "true\n"),
+        ("[].ok", "true\nfalse\n"),
+        ("[].[name, ok]", "a\tTrue\nb\tFalse\n"),
         ("length(@)", "2\n"),
         ("[0].[name, inputs, tags]", "a\n1\t2\n1\n"),
         ("[].{n: name, i: inputs, t: tags}", "a\t2\t\nb\t0\t\n"),

@@ -133,6 +133,7 @@ def test_delete_waits_for_traffic_to_leave(site):
     with pytest.raises(Conflict) as caught:
         deployments.delete(site.deps, OWNER, WORKSPACE, NAME, "blue")
     assert code(caught) == "InUse"
+    assert "--traffic blue=0" in caught.value.hint
     site.traffic(blue=0)
     deployments.delete(site.deps, OWNER, WORKSPACE, NAME, "blue")
     assert site.shown()["provisioning_state"] == "Deleting"

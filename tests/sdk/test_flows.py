@@ -50,6 +50,8 @@ def test_outputs_that_are_not_there_are_named(desk, client, tmp_path):
     assert [file.name for file in client.jobs.download("o1", tmp_path / "x")] == ["a"]
     with pytest.raises(NotFound, match="it has: default"):
         client.jobs.download("o1", tmp_path, "model")
+    ended(desk, "o2", outputs=done(model=tree))
+    assert client.jobs.download("o2", tmp_path) == []
 
 
 def test_paths_of_specs_are_relative_to_here(desk, client, alone):

@@ -106,7 +106,8 @@ def download(
     """Bring outputs to DOWNLOAD_PATH: artifacts/ has ./outputs and ./logs, named-outputs/ the others."""
     with shared.talk.busy(f"fetching outputs of {name}"):
         files = shared.client.jobs.download(name, download_path, output_name, all)
-    shared.talk.note(f"{len(files)} files below {download_path}")
+    more = "" if files or output_name or all else f"; {name} wrote nothing to ./outputs, try --output-name or --all"
+    shared.talk.note(f"{len(files)} files below {download_path}{more}")
 
 
 @kit.verb(app, "validate")

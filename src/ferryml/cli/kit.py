@@ -173,13 +173,15 @@ def form_of(shared: Shared) -> str:
 
 
 def show(value: Any, shared: Shared, columns: Sequence[str] = ()) -> None:
-    """Print an answer; None prints nothing unless a query made it."""
+    """Print an answer; None prints nothing, also when a query picked it: `[ -z "$(ferry ...)" ]` holds."""
     from ferryml.cli.output import queried, write, written
 
     if value is None:
         return
     form = form_of(shared)
     picked = queried(value, shared.query)
+    if picked is None:
+        return
     write(written(picked, form, () if shared.query else columns, sys.stdout.isatty()), sys.stdout)
 
 

@@ -19,11 +19,18 @@ def add_show(app: typer.Typer, noun: str, attribute: str, columns: Sequence[str]
     def show(shared: Shared, name: kit.Name) -> Any:
         return getattr(shared.client, attribute).get(name)
 
+    show.__doc__ = f"Show one {noun}."
+    kit.verb(app, "show", columns)(show)
+    add_list(app, noun, attribute, columns)
+
+
+def add_list(app: typer.Typer, noun: str, attribute: str, columns: Sequence[str]) -> None:
+    """list."""
+
     def list_(shared: Shared, max_results: kit.MaxResults = None) -> Any:
         return getattr(shared.client, attribute).list(max_results)
 
-    show.__doc__, list_.__doc__ = f"Show one {noun}.", f"List every {noun}."
-    kit.verb(app, "show", columns)(show)
+    list_.__doc__ = f"List every {noun}."
     kit.verb(app, "list", columns)(list_)
 
 

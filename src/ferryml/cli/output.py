@@ -85,7 +85,8 @@ def _tsv_row(row: Any) -> str:
         return "\t".join(_tsv_cell(cell) for cell in row.values())
     if isinstance(row, list):
         return "\t".join(_tsv_cell(cell) for cell in row)
-    return str(row)
+    # az writes a boolean by itself in lower case, and one in a row as Python does
+    return str(row).lower() if isinstance(row, bool) else str(row)
 
 
 def _tsv_cell(cell: Any) -> str:

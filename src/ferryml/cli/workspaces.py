@@ -9,9 +9,21 @@ import typer
 from ferryml.cli import kit, named
 from ferryml.cli.kit import Shared, new_app
 
+COLUMNS = ("name", "display_name", "default_compute", "description")
 app = new_app("Workspaces: the container of everything.")
 named.add_create(app, "workspace", "workspaces", "load_workspace")
-named.add_show(app, "workspace", "workspaces", ("name", "display_name", "default_compute", "description"))
+
+
+@kit.verb(app, "show", COLUMNS)
+def show(
+    shared: Shared,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="Its name; else the present one.")] = None,
+) -> Any:
+    """Show a workspace, by default the one that commands work in."""
+    return shared.client.workspaces.get(name or shared.client.workspace)
+
+
+named.add_list(app, "workspace", "workspaces", COLUMNS)
 named.add_update(app, "workspace", "workspaces")
 named.add_delete(app, "workspace", "workspaces")
 

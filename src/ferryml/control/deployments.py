@@ -200,9 +200,10 @@ def delete(deps: Deps, caller: Caller, workspace: str, endpoint: str, name: str)
         for field in ("traffic", "mirror_traffic"):
             share = (parent.spec.get(field) or {}).get(name, 0)
             if share:
+                option = field.replace("_", "-")
                 raise Conflict(
                     "InUse", f"deployment {name} has {share} percent of the {field.replace('_', ' ')}",
-                    f"Set it to 0 first: ferry online-endpoint update -n {endpoint} --traffic {name}=0.",
+                    f"Set it to 0 first: ferry online-endpoint update -n {endpoint} --{option} {name}=0.",
                 )  # fmt: skip
         free(now.tx, parent)
         now.tx.update(row.model_copy(update={"phase": DELETING}))

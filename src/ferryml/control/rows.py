@@ -44,7 +44,7 @@ def need_workspace(tx: Tx, workspace: str) -> Row:
 
 def missing(kind: Kind, workspace: str, name: str, version: str = "") -> NotFound:
     """There is no such thing, in words."""
-    called = f"{name}:{version}" if version else name
+    called = f"{name}{version}" if version.startswith("@") else f"{name}:{version}" if version else name
     place = f" in workspace {workspace}" if workspace else ""
     code: Any = "ComputeNotFound" if kind == "compute" else "NotFound"
     return NotFound(code, f"there is no {kind} {called!r}{place}", f"See `ferry {kind} list`.", {"kind": kind})

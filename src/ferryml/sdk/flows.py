@@ -127,13 +127,17 @@ def download_job(
 ) -> Flow[list[Path]]:
     """Bring outputs home: `output`, else `default` (./outputs and ./logs), or all of them below `named-outputs/`.
 
-    Raises NotFound for an output that the job has not, Refused(ResidencyViolation) for one bound to its site.
+    Nothing written to ./outputs and ./logs is nothing to bring, as with az.
+
+    Raises NotFound for a named output that the job has not, Refused(ResidencyViolation) for one bound to its site.
     """
     outputs: dict[str, Json] = yield from get(below(workspace, "jobs", name, "outputs"))
     names = sorted(outputs) if every else [output or "default"]
     written: list[Path] = []
     for wanted in names:
         found = outputs.get(wanted)
+        if found is None and output is None:
+            continue
         if found is None:
             raise NotFound("NotFound", f"job {name} has no output {wanted!r}; it has: {', '.join(outputs) or 'none'}")
         if found.get("bound"):

@@ -157,7 +157,7 @@ def _refuse_existing(state: State) -> None:
             raise Conflict(
                 "AlreadyExists",
                 f"There is a database {name} already.",
-                "Restore into an empty place, or say that it is to be replaced.",
+                "Restore into an empty place, or add --replace.",
             )
 
 
