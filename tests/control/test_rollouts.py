@@ -37,6 +37,7 @@ def test_one_without_a_name_is_given_one(play, point):
         ({"steps": [50, 10]}, "BadValue"), ({"endpoints": ["digits", "digits"]}, "BadValue"),
         ({"deployment": {**COMMAND, "model": "azureml:none:1"}}, "NotFound"),
         ({"deployment": {**COMMAND, "endpoint_name": "other"}}, "BadValue"),
+        ({"deployment": {**COMMAND, "name": "green"}}, "BadReference"),
     ],
 )  # fmt: skip
 def test_what_can_never_work_is_refused_now(play, point, changes, wanted):

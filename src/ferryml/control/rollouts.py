@@ -38,6 +38,7 @@ def create(
             raise Conflict("AlreadyExists", f"there is a rollout {name!r} already", "Give it another name.")
         endpoints = [need_endpoint(tx, workspace, endpoint) for endpoint in spec.endpoint_names]
     for endpoint in endpoints:
+        check_place(endpoint, spec.deployment.name)
         deployment_orders.resolve(deps, workspace, endpoint.name, str(endpoint.spec["compute"]), _for(spec, endpoint))
     kept = {"name": caller.name, "role": caller.role, "workspace": caller.workspace}
     row = Row(
@@ -123,6 +124,17 @@ def champion(tx: Tx, workspace: str, plan: RolloutPlan) -> str:
         if model:
             return model.replace("model:", "azureml:", 1)
     return ""
+
+
+def check_place(endpoint: Row, deployment: str) -> None:
+    """Raise Refused where the endpoint sends its requests elsewhere: a rollout there would prove nothing."""
+    serving = [name for name, share in (endpoint.spec.get("traffic") or {}).items() if share]
+    if serving and deployment not in serving:
+        raise Refused(
+            "BadReference",
+            f"deployment {deployment!r} has no traffic on endpoint {endpoint.name}; {', '.join(serving)} has it",
+            f"A rollout replaces what a deployment serves: write deployment.name: {serving[0]}.",
+        )
 
 
 def plan_of(spec: RolloutPlan, name: str) -> Plan:

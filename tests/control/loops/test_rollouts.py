@@ -120,6 +120,16 @@ def test_an_endpoint_that_is_gone_fails_it(play, point):
     assert "deleted" in rollout(play)["ferry"]["reason"]
 
 
+def test_one_whose_deployment_lost_its_traffic_fails(play, point):
+    rollouts.create(play.deps, OWNER, WORKSPACE, plan())
+    deployments.create(play.deps, OWNER, WORKSPACE, "digits", {**COMMAND, "name": "green"}, True)
+    point.says("promoted")
+    point.says()
+    rolls(play)
+    assert rollout(play)["status"] == "rolled_back"
+    assert "green has it" in rollout(play)["ferry"]["endpoints"]["digits"]["reason"]
+
+
 def test_a_first_deployment_takes_all_traffic(play):
     play.site()
     point = Point(play)

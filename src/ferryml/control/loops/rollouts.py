@@ -76,22 +76,21 @@ def _told(deps: Deps, row: Row, spec: Rollout) -> Told:
 
 def _start(deps: Deps, row: Row, spec: Rollout, endpoint: str, told: dict[str, Any]) -> dict[str, Any]:
     deployment = spec.deployment.model_copy(update={"endpoint_name": endpoint})
-    operation = {"kind": "rollout", "all_traffic": _idle(deps, row, endpoint)}
+    with deps.store.read() as tx:
+        parent = tx.get("endpoint", row.workspace, endpoint)
+    # nothing has traffic yet: the first deployment takes all of it
+    idle = parent is not None and not any((parent.spec.get("traffic") or {}).values())
+    operation = {"kind": "rollout", "all_traffic": idle}
     plan = rollouts.plan_of(spec, row.name)
     try:
+        if parent is not None:
+            rollouts.check_place(parent, deployment.name)
         revision = deployments.roll(deps, caller_of(row), row.workspace, endpoint, deployment, plan, operation)
     except Conflict as error:
         return {**told, "reason": error.message}
     except Refused as error:
         return {**told, "state": "failed", "reason": error.message}
     return {**told, "state": "pending", "reason": "sent to the site", "revision": revision}
-
-
-def _idle(deps: Deps, row: Row, endpoint: str) -> bool:
-    """Nothing has traffic yet: the first deployment takes all of it."""
-    with deps.store.read() as tx:
-        parent = tx.get("endpoint", row.workspace, endpoint)
-    return parent is not None and not any((parent.spec.get("traffic") or {}).values())
 
 
 def _undo(deps: Deps, row: Row) -> int:
