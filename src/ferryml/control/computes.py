@@ -104,7 +104,9 @@ def place_of(tx: Tx, workspace: str, wanted: str | None) -> Place:
         )
     row = tx.get("compute", workspace, name) or tx.get("compute", workspace, resolve_compute(name, spec.aliases))
     if row is None:
-        raise missing("compute", workspace, name)
+        error = missing("compute", workspace, name)
+        error.hint += f" `ferry alias set -n {name} --to COMPUTE` lets documents of elsewhere run as they are."
+        raise error
     return as_place(row, need(tx, "site", "", row.status["site"]))
 
 

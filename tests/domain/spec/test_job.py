@@ -83,6 +83,7 @@ def test_old_forms_are_read_with_a_warning():
         ({"resources": {"locations": ["x"]}}, "locations"),
         ({"queue_settings": {"job_tier": "Spot"}}, "job_tier"),
         ({"identity": {"type": "user_identity"}}, "user_identity"),
+        ({"services": {"door": {"type": "ssh"}}}, "services"),
     ],
 )
 def test_what_has_no_effect_warns(more, word):

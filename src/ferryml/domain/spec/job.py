@@ -174,7 +174,9 @@ class CommandJob(Spec):
     )
     inputs: Annotated[dict[KeyName, InputOrLiteral], NoneIsEmpty] = Field({}, description="Read as ${{inputs.NAME}}.")
     outputs: Annotated[dict[KeyName, OutputForm], NoneIsEmpty] = Field({}, description="Written at ${{outputs.NAME}}.")
-    services: Annotated[dict[str, JobService], NoneIsEmpty] = Field({}, description="Doors into the running job.")
+    services: Annotated[dict[str, JobService], NoneIsEmpty] = Field(
+        {}, description="Accepted with a warning; not used yet."
+    )
     identity: JobIdentity | None = Field(None, description="As whom it reaches data; none: the job's token.")
 
     @model_validator(mode="before")
@@ -188,6 +190,12 @@ class CommandJob(Spec):
         if not command.strip() or "\0" in command:
             raise problem("MissingField", "command is empty")
         return command
+
+    @model_validator(mode="after")
+    def _unused(self, info: ValidationInfo) -> CommandJob:
+        if self.services:
+            warn(info, "services has no effect here; running jobs have no doors yet")
+        return self
 
     @model_validator(mode="after")
     def _counts_agree(self) -> CommandJob:
