@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
+
 from cluster_play import SYSTEM, World
 from ferryml.compile.kubernetes.names import attempt_name, resource_name
 from ferryml.domain.uids import uid_of
@@ -117,6 +119,18 @@ def remove_pod(cluster: Cluster, program: str) -> None:
     """Its pod is gone at once, without goodbye; another comes."""
     name = own_pod(cluster, program)["metadata"]["name"]
     cluster.kubectl("delete", "pod", "-n", SYSTEM, name, "--grace-period=0", "--force")
+
+
+def outputs_so_far(cluster: Cluster, name: str, attempt: int = 1) -> set[str]:
+    """Outputs of which the gateway has something for another attempt; asked as the agent asks it."""
+    token = cluster.kubectl("create", "token", "ferry-agent", "-n", SYSTEM, "--audience=ferry-gateway-admin").strip()
+    port = cluster.forward(own_pod(cluster, "ferry-gateway")["status"]["podIP"], 8443)
+    said = httpx.get(
+        f"https://127.0.0.1:{port}/admin/v1/outputs", params={"uid": uid(name), "attempt": attempt}, verify=False,
+        headers={"Authorization": f"Bearer {token}"}, trust_env=False, timeout=30,
+    )  # fmt: skip
+    assert said.status_code == 200, said.text
+    return set(said.json())
 
 
 def available(cluster: Cluster, *deployments: str) -> None:

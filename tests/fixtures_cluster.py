@@ -29,7 +29,7 @@ def joined(clusters, component, tmp_path_factory: pytest.TempPathFactory) -> Ite
             "gateway": {"store": {"kind": "claim", "size": "1Gi"}},
             "cluster": {"node_lost_s": 5},
         }
-        made.install(cluster, "onprem", "eu-dc1", NAMESPACES, values)
+        made.install(cluster, "onprem", "eu-dc1", NAMESPACES, values, checkpoint_s=1)
         cluster.set_firewall(Firewall.parse("outbound-only,no-pod-egress"))
         for name in NAMESPACES:
             made.attach(name, "onprem", name)

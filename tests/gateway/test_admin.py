@@ -89,3 +89,25 @@ def test_the_agent_learns_which_attempts_there_were(pods_gateway: PlayClusterGat
     said = {"phase": "staging"}
     assert pods_gateway.pod().post("/v1/state", json=said).status_code < 300
     assert lived() == 3
+
+
+def test_outputs_so_far_are_for_the_next_attempt_and_not_for_the_server(pods_gateway: PlayClusterGateway) -> None:
+    pods_gateway.admit()
+    pod, data = pods_gateway.pod(), b"epoch 3"
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    entry = {"path": "last", "digest": digest, "size": len(data), "executable": False}
+    said = {"name": "model", "tree": {"entries": [entry]}, "type": "uri_folder", "rank": 0, "so_far": True}
+    assert pod.post("/v1/outputs", json=said).json()["error"]["code"] == "BlobMissing"
+    assert pod.put(f"/v1/blobs/{digest}", content=data).status_code == 200
+    tree = pod.post("/v1/outputs", json=said).json()["tree"]
+    outputs = pods_gateway.agent.get("/admin/v1/outputs?uid=job.w.j&attempt=1").json()
+    assert outputs["model"]["digest"] == tree["digest"]
+    pods_gateway.admit(2, "j-0123456789-2-")
+    second = pods_gateway.pod("j-0123456789-2-0-abcde")
+    assert second.get(f"/v1/blobs/{tree['digest']}").status_code == 200
+    assert second.get(f"/v1/blobs/{digest}").content == data
+    second.post("/v1/complete", json={"exit_code": 0, "of": 1})
+    receipt = pods_gateway.agent.get("/admin/v1/receipt?uid=job.w.j&attempt=2").json()
+    assert receipt["outputs"] == {}
+    assert pods_gateway.server.items("output") == []
+    assert pods_gateway.agent.get("/admin/v1/outputs?uid=job.w.j&attempt=1").json() == {}

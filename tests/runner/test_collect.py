@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from pod_play import PlayPod
+from system_play import until
 
 OUTPUT = {"name": "model", "type": "uri_folder", "path": "outputs/model", "parts": [], "upload": True, "place": ""}
 
@@ -95,3 +96,19 @@ def test_user_code_reaches_the_gateway_in_plain_http_with_no_token_of_its_own(a_
     assert pod.run() == 0, pod.logs()
     assert pod.logs()["user_logs/std_log.txt"] == b"200\n"
     assert [item["path"] for item in pod.gateway.server.items("mlflow")] == ["api/2.0/mlflow/runs/log-metric"]
+
+
+def test_outputs_so_far_are_with_the_gateway_while_the_program_runs(a_pod):
+    command = "echo 1 > ../outputs/model/epoch; while [ ! -e ../go ]; do sleep 0.05; done; rm ../outputs/model/epoch"
+    pod = a_pod(command=command, outputs=[OUTPUT], folders=["code", "outputs/model"], checkpoint_s=0.05)
+    assert pod.stage() == 0
+    collect, main = pod.start_collect(), pod.start_main()
+    ask = "/admin/v1/outputs?uid=job.w.j&attempt=1"
+    until(lambda: "model" in pod.gateway.agent.get(ask).json(), 20)
+    assert pod.gateway.agent.get("/admin/v1/receipt?uid=job.w.j&attempt=1").json() is None
+    (pod.folder / "go").touch()
+    assert main.wait(20) == 0
+    collect.terminate()
+    assert collect.wait(20) == 0
+    assert pod.gateway.agent.get("/admin/v1/receipt?uid=job.w.j&attempt=1").json()["outputs"] == {}
+    assert pod.gateway.agent.get(ask).json() == {}

@@ -16,12 +16,15 @@ from cluster_faults import (
     kill_program,
     let_go,
     logged,
+    outputs_so_far,
     own_pod,
     pods,
     pods_made,
     remove_pod,
+    uid,
 )
 from cluster_play import SYSTEM, World
+from ferryml.compile.kubernetes.names import resource_name
 from kubebox import faults
 from kubebox.cluster import Cluster
 from system_play import until
@@ -115,12 +118,13 @@ def test_an_evicted_pods_job_goes_on_elsewhere_with_its_outputs(joined: World, o
     assert pods_made(onprem, "team-a", "evicted") == {"1": 1, "2": 1}
 
 
-def test_a_lost_nodes_job_is_tried_again_on_another(joined: World, onprem: Cluster) -> None:
+def test_a_lost_nodes_job_is_tried_again_on_another_with_its_outputs_so_far(joined: World, onprem: Cluster) -> None:
     first, second = onprem.nodes
     assert own_pod(onprem, "ferry-agent")["spec"]["nodeName"] == first.name
     with cordoned(onprem, first.name):
-        joined.submit("moved", GATED, "team-a")
+        joined.submit("moved", "cat outputs/early 2>/dev/null; " + GATED, "team-a")
         logged(joined, "moved", "begun")
+        until(lambda: outputs_so_far(onprem, "moved"), 60, joined.tail)
     assert pods(onprem, "team-a", "moved")[0]["spec"]["nodeName"] == second.name
     second.kill()
     again = "retry-001/user_logs/std_log.txt"
@@ -129,9 +133,57 @@ def test_a_lost_nodes_job_is_tried_again_on_another(joined: World, onprem: Clust
     let_go(onprem, "team-a", "moved", 2)
     job = joined.completes("moved")
     assert job["ferry"]["attempt"] == 2
-    assert joined.log("moved", again) == "begun\nended\n"
+    assert joined.log("moved", again) == "early\nbegun\nended\n"
     assert joined.log("moved") == "begun\n"
     assert pods_made(onprem, "team-a", "moved") == {"1": 1, "2": 1}
+
+
+def test_an_order_removed_while_no_agent_looks_is_asked_for_again(joined: World, onprem: Cluster) -> None:
+    joined.submit("unwatched", "cat outputs/early 2>/dev/null; " + GATED, "team-a")
+    logged(joined, "unwatched", "begun")
+    scale = ("scale", "deployment/ferry-agent", "-n", SYSTEM)
+    onprem.kubectl(*scale, "--replicas=0")
+    try:
+        gone = ("--for=delete", "pod", "-l", "app.kubernetes.io/name=ferry-agent", "-n", SYSTEM, "--timeout=60s")
+        onprem.kubectl("wait", *gone)
+        onprem.kubectl("delete", "mljob", "-n", "team-a", resource_name(uid("unwatched")))
+    finally:
+        onprem.kubectl(*scale, "--replicas=1")
+        available(onprem)
+    again = "retry-001/user_logs/std_log.txt"
+    logged(joined, "unwatched", "begun", again)
+    let_go(onprem, "team-a", "unwatched", 2)
+    job = joined.completes("unwatched")
+    assert job["ferry"]["attempt"] == 2
+    assert joined.log("unwatched", again) == "early\nbegun\nended\n"
+    assert pods_made(onprem, "team-a", "unwatched") == {"1": 1, "2": 1}
+
+
+@pytest.mark.parametrize("fault", ["api-server", "agent"])
+def test_a_right_taken_away_and_given_back_changes_no_job(joined: World, onprem: Cluster, fault: str) -> None:
+    """The API server looks at rights when a watch begins: with the one fault it begins anew, with the other at all."""
+    name = f"kept-{fault}"
+    joined.submit(name, GATED, "team-b")
+    logged(joined, name, "begun")
+    binding = ("rolebinding", "ferry-agent", "-n", "team-b")
+    right = json.loads(onprem.kubectl("get", *binding, "-o", "json"))
+    right["metadata"] = {key: right["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
+    onprem.kubectl("delete", *binding)
+    try:
+        FAULTS[fault](joined, onprem)
+        available(onprem)
+        joined.submit(f"others-{fault}", "echo goes on", "team-a")
+        joined.completes(f"others-{fault}")
+        if fault == "api-server":
+            until(lambda: "cannot be looked into" in joined.job(name)["ferry"]["reason"], 60, joined.tail)
+        assert joined.job(name)["status"] == "Running"
+    finally:
+        onprem.apply(right)
+    let_go(onprem, "team-b", name)
+    job = joined.completes(name)
+    assert job["ferry"]["attempt"] == 1
+    assert joined.log(name) == "begun\nended\n"
+    assert pods_made(onprem, "team-b", name) == {"1": 1}
 
 
 def _leader(cluster: Cluster) -> str:

@@ -37,6 +37,8 @@ class OutputSaid(BaseModel):
     type: str = "uri_folder"
     rank: int = Field(0, ge=0)
     """Which pod of a job of several."""
+    so_far: bool = False
+    """The program still runs: kept for another attempt, and not passed on."""
 
 
 class CompleteSaid(BaseModel):
@@ -76,6 +78,9 @@ class Routes:
     async def post_output(self, request: Request) -> Response:
         caller = await self._caller(request)
         said = read_as(OutputSaid, await body_of(request, max(self._limit, 64 * BLOCK)))
+        if said.so_far:
+            ref = await run_in_threadpool(self._door.take_checkpoint, caller, said.name, said.tree)
+            return JSONResponse({"tree": ref.model_dump(), "seq": 0})
         ref, seq = await run_in_threadpool(self._door.take_output, caller, said.name, said.tree, said.type)
         return JSONResponse({"tree": ref.model_dump(), "seq": seq})
 

@@ -52,6 +52,8 @@ CREATE TABLE IF NOT EXISTS states (
 CREATE TABLE IF NOT EXISTS shares (
     uid TEXT, attempt INTEGER, name TEXT, rank INTEGER, digest TEXT NOT NULL,
     PRIMARY KEY (uid, attempt, name, rank)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS checkpoints (
+    uid TEXT, attempt INTEGER, name TEXT, tree TEXT NOT NULL, PRIMARY KEY (uid, attempt, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS finished (
     uid TEXT, attempt INTEGER, rank INTEGER, exit_code INTEGER NOT NULL,
     PRIMARY KEY (uid, attempt, rank)) WITHOUT ROWID;

@@ -15,6 +15,7 @@ from ferryml.domain.link import Grant, OutputRecord
 from ferryml.domain.orders import Tree, TreeRef
 from ferryml.domain.residency import output_matter
 from ferryml.domain.seen import Receipt
+from ferryml.gateway.checkpoints import Checkpoints
 from ferryml.gateway.database import Database
 from ferryml.gateway.environments import UID, Environments
 from ferryml.gateway.grants import Grants, stays
@@ -42,7 +43,7 @@ class Door:
         self._store, self._uplink, self._new_secret = store, uplink, new_secret
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="ferry-fetch")
         self._contents: dict[str, frozenset[str]] = {}
-        self._ranks = Ranks(db)
+        self._ranks, self._checkpoints = Ranks(db), Checkpoints(db, self._tree)
         self.url = ""
         self.pods: Pods | None = None
         """On a cluster: who comes in with a service account's token."""
@@ -89,7 +90,8 @@ class Door:
 
     def outputs(self, uid: str, attempt: int) -> dict[str, TreeRef]:
         found = self._journal.outputs(uid, attempt)
-        return {name: result.tree for name, result in found.items() if result.tree is not None}
+        so_far = self._checkpoints.of(uid, attempt)
+        return {**so_far, **{name: result.tree for name, result in found.items() if result.tree is not None}}
 
     def lived(self, uid: str) -> int:
         return self._journal.lived(uid)
@@ -141,8 +143,20 @@ class Door:
 
     def take_output(self, caller: Caller, name: str, tree: Tree, kind: str) -> tuple[TreeRef, int]:
         """Records a complete output; all its files must have been sent before. Returns (tree, journal seq)."""
-        claims = self.grant_of(caller)
-        if "outputs" not in claims.writes:
+        claims, (ref, tree) = self.grant_of(caller), self._taken(caller, name, tree)
+        record = OutputRecord(name=name, tree=ref, bound=stays(claims, output_matter(kind)))
+        blobs = tuple(dict.fromkeys((*(entry.digest for entry in tree.entries), ref.digest)))
+        return ref, self._journal.add_output(caller, record, blobs)
+
+    def take_checkpoint(self, caller: Caller, name: str, tree: Tree) -> TreeRef:
+        """The same of an output so far, which stays on the site for the next attempt."""
+        ref, _ = self._taken(caller, name, tree)
+        self._checkpoints.keep(caller, name, ref)
+        return ref
+
+    def _taken(self, caller: Caller, name: str, tree: Tree) -> tuple[TreeRef, Tree]:
+        """The output as all ranks have it so far."""
+        if "outputs" not in self.grant_of(caller).writes:
             raise Forbidden("BadGrant", f"{caller.uid} has no outputs")
         missing = [e.digest for e in tree.entries if not self._visible(e.digest, caller.workspace)]
         missing += [e.digest for e in tree.entries if not self._store.has(e.digest)]
@@ -154,10 +168,7 @@ class Door:
             tree = whole
             digest, _ = self._store.put([tree_bytes(tree)])
         self._see(digest, caller.workspace)
-        ref = TreeRef(digest=digest, kind="tree", size=sum(entry.size for entry in tree.entries))
-        record = OutputRecord(name=name, tree=ref, bound=stays(claims, output_matter(kind)))
-        blobs = tuple(dict.fromkeys((*(entry.digest for entry in tree.entries), digest)))
-        return ref, self._journal.add_output(caller, record, blobs)
+        return TreeRef(digest=digest, kind="tree", size=sum(entry.size for entry in tree.entries)), tree
 
     def take_log(self, caller: Caller, path: str, offset: int | None, data: bytes) -> int:
         """Returns the file's size."""
@@ -171,7 +182,10 @@ class Door:
     def complete(self, caller: Caller, exit_code: int, of: int = 1) -> int | None:
         """The receipt's number; None while other ranks of the `of` have not completed."""
         code = self._ranks.finish(caller, exit_code, of)
-        return None if code is None else self._journal.complete(caller, code)
+        if code is None:
+            return None
+        self._checkpoints.over(caller.uid, caller.attempt)
+        return self._journal.complete(caller, code)
 
     def close_attempt(self, uid: str, attempt: int, exit_code: int) -> None:
         """Nobody of it can say anything more: what is here is all there will be."""
@@ -181,7 +195,7 @@ class Door:
     def trim(self, limit: int) -> int:
         """Keeps the site store below `limit` bytes; what is bound here or not yet sent is never removed."""
         rows = self._db.rows("SELECT digest FROM pins")
-        pinned = {str(digest) for (digest,) in rows} | self._journal.unsent_blobs()
+        pinned = {str(digest) for (digest,) in rows} | self._journal.unsent_blobs() | self._checkpoints.digests()
         return self._store.trim(limit, pinned)
 
     def close(self) -> None:
@@ -204,6 +218,7 @@ class Door:
         if digest in grant.reads:
             return True
         own = self._db.rows("SELECT DISTINCT tree FROM outputs WHERE uid = ?", grant.uid)
+        own += self._db.rows("SELECT tree FROM checkpoints WHERE uid = ?", grant.uid)
         roots = [*grant.reads, *(TreeRef.model_validate_json(str(tree)).digest for (tree,) in own)]
         return digest in roots or any(digest in self._entries(root, grant.workspace) for root in roots)
 

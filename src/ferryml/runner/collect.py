@@ -8,6 +8,7 @@ import threading
 
 from ferryml.runner.archive import pack
 from ferryml.runner.calls import Caller, Server
+from ferryml.runner.checkpoints import Keeper
 from ferryml.runner.door import GaveUp, Rejected
 from ferryml.runner.errors import error_lines
 from ferryml.runner.logs import Shipper
@@ -82,8 +83,9 @@ class Collecting:
             self._state.save(phase="done", message="the program was never started")
             return
         self._state.save(phase="running", message="", started_at=os.path.getmtime(started))
-        shipper = self._shipper()
+        shipper, keeper = self._shipper(), self._keeper()
         shipper.start()
+        keeper.start()
         said = self._wait_for("exit")
         code, why = self._how_it_ended() if said else (KILLED, "vanished")
         lines = self._lines(why) if code != 0 else []
@@ -91,7 +93,7 @@ class Collecting:
         if self._caller is not None:
             self._caller.over()
         self._ship_rest(shipper)
-        self._hand_over()
+        self._hand_over(keeper.finish())
         self._reporter.finish(LAST_REPORT_S)
 
     def _how_it_ended(self) -> tuple[int, str]:
@@ -150,11 +152,18 @@ class Collecting:
         for note in shipper.notes:
             self._state.note(note)
 
-    def _hand_over(self) -> None:
-        """Everything to the gateway; may be repeated from the start by a later life."""
+    def _keeper(self) -> Keeper:
+        pod, every_s = self._pod, float(self._pod.plan.get("checkpoint_s") or 0)
+        door = pod.door(every_s, self._over)
+        outputs = Outputs(door, [pod.folder, *pod.plan["roots"]], lambda message: None, pod.index)
+        return Keeper(door, outputs, pod.plan["outputs"], pod.folder, every_s)
+
+    def _hand_over(self, told: set[str]) -> None:
+        """Everything to the gateway, which was `told` of some before; a later life may repeat it from the start."""
         pod, plan, state = self._pod, self._pod.plan, self._state
         door = pod.door(plan["upload_patience_s"])
         outputs = Outputs(door, [pod.folder, *plan["roots"]], lambda message: None, pod.index)
+        outputs.said = told if pod.instances > 1 else set()
         try:
             trees = {item["name"]: outputs.hand_over(item, pod.folder) for item in plan["outputs"]}
             counts = {name: {"files": len(tree["entries"])} for name, tree in trees.items() if tree is not None}
@@ -195,7 +204,7 @@ class Preparing(Collecting):
             lines = [reason(self._pod.folder)] if reason(self._pod.folder) else self._lines(why)
             self._state.save(phase="done", error_lines=lines if not self._state.message else [], outputs_done=True)
         else:
-            self._hand_over()
+            self._hand_over(set())
         self._reporter.finish(LAST_REPORT_S)
 
     def _words(self, why: str) -> dict[str, Any]:
@@ -205,7 +214,7 @@ class Preparing(Collecting):
             return {**words, "message": text}
         return words
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, told: set[str]) -> None:
         pod, plan = self._pod, self._pod.plan
         door = pod.door(plan["upload_patience_s"])
         archive = pod.path("environment.tar.gz")

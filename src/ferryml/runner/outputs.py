@@ -29,6 +29,8 @@ class Outputs:
         self._door, self._say, self._rank = door, say, {} if rank is None else {"rank": rank}
         self._roots = [os.path.realpath(root) for root in roots]
         self._sent: set[str] = set()
+        self.said: set[str] = set()
+        """Outputs whose last word is due even when it is empty: the gateway joins it with what other ranks said."""
         self.notes: list[str] = []
 
     def hand_over(self, output: dict[str, Any], folder: str) -> dict[str, Any] | None:
@@ -47,14 +49,23 @@ class Outputs:
             return None
         if not output["upload"]:
             return None
-        entries = [self._entry(name, source) for name, source in self._files(output, path)]
+        entries = [self.entry(name, source) for name, source in self._files(output, path)]
         if not entries:
             if not output.get("parts"):
                 self.notes.append(f"output {output['name']} is empty")
-            return None
+            if output["name"] not in self.said:
+                return None
+        return self.record(output, entries)
+
+    def found(self, output: dict[str, Any], folder: str) -> list[tuple[str, str]]:
+        """(name in the tree, path) of each file that is there now."""
+        return list(self._files(output, os.path.join(folder, output["path"])))
+
+    def record(self, output: dict[str, Any], entries: list[dict[str, Any]], so_far: bool = False) -> dict[str, Any]:
+        """Tells the gateway what the output consists of; `so_far`: for another attempt on this site alone."""
         tree = {"entries": sorted(entries, key=lambda entry: str(entry["path"]))}
         said = {"name": output["name"], "tree": tree, "type": output["type"], **self._rank}
-        self._door.post_json("/v1/outputs", said)
+        self._door.post_json("/v1/outputs", {**said, "so_far": True} if so_far else said)
         return tree
 
     def _to_place(self, output: dict[str, Any], path: str) -> None:
@@ -96,7 +107,8 @@ class Outputs:
             if os.path.islink(os.path.join(folder, name)):
                 self.notes.append(f"output {output}: the linked folder {_shown(name)} was left out")
 
-    def _entry(self, name: str, source: str) -> dict[str, Any]:
+    def entry(self, name: str, source: str) -> dict[str, Any]:
+        """Uploads one file, once for each content."""
         digest, size = _digest(source)
         if digest not in self._sent:
             self._say(f"uploading {name}")

@@ -99,6 +99,16 @@ class SiteSettings(Settings):
         float, Field(gt=0), Knob("Longest time between two reports of what runs here.", unit="s")
     ] = 5
     log_flush_s: Annotated[float, Field(gt=0), Knob("How often new log lines leave a job.", unit="s")] = 0.5
+    checkpoint_s: Annotated[
+        float,
+        Field(ge=0),
+        Knob(
+            "On clusters: how often a running job's outputs so far go to the gateway, for another attempt when the "
+            "node is lost. A file counts once it has not changed from one time to the next.",
+            unit="s",
+            off="0: they leave when the job ends or is told to",
+        ),
+    ] = 60
     cancel_grace_s: Annotated[
         float,
         Field(ge=0),

@@ -75,6 +75,7 @@ class Cluster(BaseModel):
     cancel_grace_s: float = 10
     upload_grace_s: float = 3600
     log_flush_s: float = 0.5
+    checkpoint_s: float = 60
     max_log_bytes: int = 512 * 2**20
 
     gateway_url: str

@@ -74,7 +74,7 @@ def make_plan(
         "path": [f"{ENVIRONMENT}/bin"] if environment else [],
         "env": {**_base(), **job_variables(order, places, launch.attempt, launch.uid), **group.env},
         "env_defaults": {"LANG": "C.UTF-8"},
-        "outputs": outputs, "log_prefix": launch.log_prefix, "notes": [],
+        "outputs": outputs, "log_prefix": launch.log_prefix, "notes": [], "checkpoint_s": cluster.checkpoint_s,
         **_group(group), **brought(bring),
         **limits(
             order, upload_grace_s=cluster.upload_grace_s, log_flush_s=cluster.log_flush_s,
