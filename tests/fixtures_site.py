@@ -13,7 +13,7 @@ import pytest
 
 from ferryml.bootstrap import server as server_program
 from ferryml.bootstrap import site as site_program
-from ferryml.settings import ServerSettings, SiteSettings
+from ferryml.settings import RouterSettings, ServerSettings, SiteSettings
 
 
 @dataclass
@@ -25,7 +25,10 @@ class Programs:
     api: httpx.Client
     sites: list[Any] = field(default_factory=list)
 
-    def join(self, name: str = "local", zone: str = "", dice: Any = None, **settings: Any) -> Any:
+    def join(
+        self, name: str = "local", zone: str = "", dice: Any = None, router: RouterSettings | None = None,
+        **settings: Any,
+    ) -> Any:  # fmt: skip
         """A started site under that name; `server_url` may point at a relay."""
         state = self.folder / f"site-{name}"
         token = ""
@@ -35,7 +38,7 @@ class Programs:
             token = said.json()["join_token"]
         quick = {"retry_min_s": 0.05, "retry_max_s": 0.5, "cancel_grace_s": 1, "server_url": self.server.url}
         asked = SiteSettings(name=name, zone=zone, state_dir=state, **{**quick, **settings})
-        made = site_program.build(asked, join_token=token, dice=dice)
+        made = site_program.build(asked, router, join_token=token, dice=dice)
         made.start()
         self.sites.append(made)
         return made

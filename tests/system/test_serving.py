@@ -11,6 +11,7 @@ import httpx
 import jwt
 import pytest
 
+from ferryml.settings import RouterSettings
 from fixtures_serving import until
 from fixtures_site import Programs
 from relay import Relay
@@ -178,3 +179,35 @@ def test_tokens_open_and_their_signer_changes_without_a_failure(programs: Progra
     serving.call("POST", rotate, {"revoke": True})
     until(lambda: ask(new) == 401, 30)
     assert ask(serving.call("GET", f"{ONE}/credentials")["accessToken"]) == 200
+
+
+def test_what_is_asked_and_answered_becomes_a_data_asset(programs: Programs) -> None:
+    site = programs.join(collect_publish_s=1, router=RouterSettings(collect_ship_s=0.5))
+    programs.attach()
+    serving = Serving(programs)
+    serving.deploy(SAYS.format(7))
+    enabled = {"request": {"enabled": True}, "response": {"enabled": True}}
+    asked = {"collections": enabled, "request_logging": {"capture_headers": ["x-tenant"]}}
+    serving.call("PATCH", BLUE, {"data_collector": asked})
+    serving.settled(BLUE)
+    said = until(lambda: serving.ask([1, 2], x_tenant="acme", x_secret="s"), 5)
+
+    def collected(collection: str) -> Any:
+        found = serving.api.get(f"/workspaces/default/datas/digits-blue-{collection}/versions/@latest")
+        return found.json() if found.status_code == 200 else None
+
+    asset = until(lambda: collected("request"), 30)
+    assert (asset["type"], asset["tags"]["endpoint"]) == ("uri_folder", "digits")
+    tree = asset["ferry"]["content"]["tree"]["digest"]
+    assert site.gateway.store.has(tree)
+
+    def blob(digest: str) -> bytes:
+        return serving.api.get(f"/workspaces/default/artifacts/blobs/{digest}").content
+
+    (entry,) = json.loads(blob(tree))["entries"]
+    (event,) = map(json.loads, blob(entry["digest"]).splitlines())
+    assert (event["data"], event["xrequestid"]) == ([1, 2], said.headers["x-request-id"])
+    assert event["headers"]["x-tenant"] == "acme"
+    assert "x-secret" not in event["headers"]
+    answer = until(lambda: collected("response"), 30)["ferry"]["content"]["tree"]["digest"]
+    assert [json.loads(blob(one["digest"]))["data"] for one in json.loads(blob(answer))["entries"]] == [[7]]

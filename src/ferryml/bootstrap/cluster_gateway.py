@@ -37,6 +37,7 @@ from ferryml.domain.orders import DatastorePath
 from ferryml.gateway.admin import AdminRoutes
 from ferryml.gateway.app import build as build_app
 from ferryml.gateway.captures import CaptureRoutes
+from ferryml.gateway.collected import CollectedRoutes
 from ferryml.gateway.environments import Environments
 from ferryml.gateway.links import Links
 from ferryml.gateway.objects import Shelf
@@ -57,7 +58,7 @@ START_LIMIT_S = 10.0
 LOOK_S = 30.0
 """How often ConfigMap and certificate are looked at again."""
 RETRY_S = 2.0
-ADMIN = "ferry-agent"
+ADMIN, ROUTER = "ferry-agent", "ferry-router"
 _POD_NAME = "authentication.kubernetes.io/pod-name"
 
 
@@ -169,7 +170,8 @@ class ClusterGateway:
         self._closing += [parts.close, wire.close]
         parts.journal.news = self._pulse.tell
         admin = f"system:serviceaccount:{self._knobs.system_namespace}:{ADMIN}"
-        pods = parts.door.pods = Pods(parts.db, KubeReviewer(self._kube), admin)
+        router = f"system:serviceaccount:{self._knobs.system_namespace}:{ROUTER}"
+        pods = parts.door.pods = Pods(parts.db, KubeReviewer(self._kube), admin, router)
         environments = parts.door.environments = Environments(parts.db, parts.store, self._pulse)
         states = States(parts.db, self._pulse)
         parts.door.url = self.identity.url
@@ -181,6 +183,7 @@ class ClusterGateway:
         self._closing.append(kept.close)
         more = [
             *CaptureRoutes(pods, kept).table(),
+            *CollectedRoutes(pods, parts.collected).table(),
             *AdminRoutes(parts.door, pods, states, self._pulse, environments, sources).table(),
             *PodRoutes(parts.door, states, environments, sources, parts.store, secret).table(),
             *PackageRoutes(parts.door, self._packages(parts, upstream, secret)).table(),

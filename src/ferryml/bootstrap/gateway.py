@@ -15,6 +15,7 @@ from ferryml.domain.link import Enrolled, MlflowCall
 from ferryml.domain.orders import Json
 from ferryml.gateway.app import Routes
 from ferryml.gateway.app import build as build_app
+from ferryml.gateway.collected import Collected
 from ferryml.gateway.database import Database
 from ferryml.gateway.door import Door
 from ferryml.gateway.forwarder import Forwarder
@@ -47,6 +48,7 @@ class GatewayParts:
         self._mlflow.new_run_id = lambda: secrets.token_hex(16)
         self.door = Door(grants, self.db, self.journal, runs, self.store, uplink, dice.secret)
         self.door.logs_stay = settings.log_upload == "none"
+        self.collected = Collected(self.db, self.store, self.journal, grants, dice.now, settings.collect_publish_s)
         self.forwarder.chores = self._chores
         self._trimmed = time.monotonic()
         self.routes = Routes(self.door, self._mlflow, self.store, settings.max_body_bytes)
@@ -61,6 +63,7 @@ class GatewayParts:
 
     def _chores(self) -> None:
         self._mlflow.fetch_bases()
+        self.collected.look()
         if time.monotonic() - self._trimmed > TRIM_EVERY_S:
             self._trimmed = time.monotonic()
             if self._settings.kept_logs_max_bytes:
@@ -76,6 +79,7 @@ class GatewayProgram:
         self._settings = settings
         self._parts = GatewayParts(settings, enrolled, wire, dice)
         self.store, self.door, self.forwarder = self._parts.store, self._parts.door, self._parts.forwarder
+        self.collected = self._parts.collected
         app = build_app(self._parts.routes, dice.id)
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
         self._server = uvicorn.Server(config)

@@ -35,6 +35,8 @@ from ferryml.domain.errors import Refused, Unavailable
 from ferryml.domain.lifecycle import Rules
 from ferryml.domain.link import Enrol, Enrolled
 from ferryml.router.app import Router
+from ferryml.router.haproxy.records import Spool
+from ferryml.router.shipping import Shipper
 from ferryml.router.threaded import RouterThread
 from ferryml.sdk.wire import Route, Wire, open_client
 from ferryml.settings import RouterSettings, SiteSettings
@@ -58,11 +60,16 @@ class Site:
         self.settings, self._member = settings, member
         state = settings.state_dir.resolve()
         self._captures = CaptureFile(state / "captures.db", dice.now)
-        self.router = RouterThread(
-            lambda: Router(router, random.SystemRandom().random, lambda: secrets.token_hex(8), self._captures.put)
-        )
-        self._router_settings = router
         self.gateway = GatewayProgram(settings, member.enrolled, member.gateway, dice)
+        spool = Spool(state / "collected", dice.id(10), dice.now, router.collect_bytes)
+        self._records = Shipper(spool, self.gateway.collected.take, router.collect_ship_s)
+        self.router = RouterThread(
+            lambda: Router(
+                router, random.SystemRandom().random, lambda: secrets.token_hex(8), self._captures.put,
+                self._records.offer,
+            )
+        )  # fmt: skip
+        self._router_settings = router
         self._environments = LocalEnvironments(state, settings)
         self._jobs = LocalJobs(state, self._environments, settings)
         self._serving = LocalServing(state / "serving", self.gateway.store.path, self._environments)
@@ -99,6 +106,7 @@ class Site:
             words = f"the router cannot listen on {settings.router_host}:{port}: {error.strerror}"
             raise Refused("BadValue", words) from error
         (state / "router.port").write_text(self.router.url.rpartition(":")[2])
+        self._records.start()
         self.loops.start()
 
     def stop(self, stop_work: bool = False) -> None:
@@ -109,6 +117,7 @@ class Site:
         self._endpoints.close()
         self._serving.close(end=stop_work)
         self.router.stop(self.settings.drain_s if stop_work else 1)
+        self._records.stop()
         self.gateway.stop()
         self._captures.close()
         self._ledger.close()

@@ -179,12 +179,23 @@ def flavor_of(model_type: str, has_code: bool, command: str, has_routes: bool) -
     return "mlflow" if model_type == "mlflow_model" else ""
 
 
+def _recorded(revision: RevisionOrder) -> dict[str, Any]:
+    """Nothing, where nothing is collected: routes without it are as they always were."""
+    asked = revision.collect
+    if asked is None or not asked.collections:
+        return {}
+    return {
+        "collect": asked.sampling_rate, "collections": asked.collections, "collect_headers": asked.headers,
+        "rolling": asked.rolling, "model": revision.model_name,
+    }  # fmt: skip
+
+
 def _revision_route(revision: RevisionOrder, instances: Sequence[InstanceSeen]) -> RevisionRoute:
     return RevisionRoute(
         revision=revision.revision, deployment=revision.deployment, scoring_path=routes(revision, 1).scoring[1],
         upstreams=tuple(Upstream(instance=one.instance, port=one.port) for one in instances if one.port),
         request_timeout_ms=revision.request_timeout_ms, max_concurrent_requests=revision.max_concurrent_requests,
-        max_queue_wait_ms=revision.max_queue_wait_ms,
+        max_queue_wait_ms=revision.max_queue_wait_ms, **_recorded(revision),
     )  # fmt: skip
 
 

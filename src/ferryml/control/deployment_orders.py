@@ -14,14 +14,16 @@ from ferryml.control.contents import Content, Contents
 from ferryml.control.context import Deps
 from ferryml.control.ports import Edge
 from ferryml.domain.errors import Refused
-from ferryml.domain.orders import EnvironmentOrder, RevisionOrder, TreeRef
+from ferryml.domain.orders import CollectionOrder, EnvironmentOrder, RevisionOrder, TreeRef
 from ferryml.domain.placement import Ask, Place, check
 from ferryml.domain.residency import inherited
-from ferryml.domain.spec.deployment import OnlineDeployment, TargetUtilization, check_complete
+from ferryml.domain.spec.deployment import DataCollector, OnlineDeployment, TargetUtilization, check_complete
 from ferryml.domain.spec.model import Model
 
 Flavor = Literal["script", "mlflow", "custom", "triton"]
 MAX_MODEL_FILE = 1024 * 1024
+BUILT_IN: tuple[Literal["request", "response"], ...] = ("request", "response")
+"""Collections that need no word in the scoring script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,32 @@ def elastic(spec: OnlineDeployment) -> dict[str, Any]:
         "max_queue_wait_ms": settings.max_queue_wait_ms,
         "liveness": spec.liveness_probe.model_dump(),
         "readiness": spec.readiness_probe.model_dump(),
+        "collect": _collection(spec.data_collector),
     }
+
+
+def _collection(asked: DataCollector | None) -> dict[str, Any] | None:
+    """What the routers record. Raises Refused `NotSupported` for what only a program in the pod could."""
+    enabled = {name: one for name, one in (asked.collections if asked else {}).items() if one.enabled}
+    if asked is None or not enabled:
+        return None
+    for name, one in enabled.items():
+        if name not in BUILT_IN:
+            raise Refused(
+                "NotSupported", f"collection {name!r} is made by the scoring script, and only {' and '.join(BUILT_IN)}"
+                " are recorded: by the router, beside the script", f"Disable it, and enable {' and '.join(BUILT_IN)}.",
+            )  # fmt: skip
+        if one.data is not None and one.data.path:
+            raise Refused(
+                "NotSupported", f"collection {name!r} names a path, and records are kept as versions of a data asset",
+                "Leave data.path out, and read the asset: ferry data show --name ENDPOINT-DEPLOYMENT-COLLECTION.",
+            )  # fmt: skip
+    headers = asked.request_logging.capture_headers if asked.request_logging else ()
+    return CollectionOrder(
+        sampling_rate=asked.sampling_rate, rolling=asked.rolling_rate,
+        collections=tuple(name for name in BUILT_IN if name in enabled),
+        headers=tuple(sorted({header.lower() for header in headers} - {"authorization"})),
+    ).model_dump(mode="json")  # fmt: skip
 
 
 def _flavor(spec: OnlineDeployment, model_type: str) -> Flavor:

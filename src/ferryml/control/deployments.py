@@ -43,6 +43,7 @@ ELASTIC = frozenset(
         "liveness_probe",
         "readiness_probe",
         "app_insights_enabled",
+        "data_collector",
     }
 )
 """Changes that the running revision takes on."""

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from ferryml.compile.tree import check_path
-from ferryml.control import artifacts, grants
+from ferryml.control import artifacts, collected, grants
 from ferryml.control.context import Deps, Turn, turn
 from ferryml.control.link import row_of
 from ferryml.control.ports import Json, Row, Tx
@@ -141,7 +141,8 @@ def _calls(deps: Deps, stream: Stream, entries: list[JournalEntry], answer: Answ
 
 
 def _allowed(stream: Stream, entry: JournalEntry, answer: Answer) -> bool:
-    needed = {LogChunk: "logs", OutputRecord: "outputs", MlflowCall: "mlflow"}[type(entry.item)]
+    recorded = "captures" if stream.row.kind == "endpoint" else "outputs"
+    needed = {LogChunk: "logs", OutputRecord: recorded, MlflowCall: "mlflow"}[type(entry.item)]
     try:
         if needed not in stream.grant.writes:
             raise Forbidden("BadGrant", f"the grant of {stream.uid} does not let it write {needed}")
@@ -156,8 +157,10 @@ def _keep(now: Turn, stream: Stream, entry: JournalEntry) -> None:
     item = entry.item
     if isinstance(item, LogChunk):
         _append(now.tx, stream, item)
-    elif isinstance(item, OutputRecord) and item.bound:
+    if isinstance(item, OutputRecord) and item.bound:
         now.tx.link_blob(stream.grant.workspace, item.tree.digest, item.tree.size, stream.site)
+    if isinstance(item, OutputRecord) and stream.row.kind == "endpoint":
+        collected.keep(now, stream.site, stream.grant, stream.row, item)
 
 
 def _append(tx: Tx, stream: Stream, item: LogChunk) -> None:

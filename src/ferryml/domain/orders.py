@@ -145,6 +145,17 @@ class JobOrder(Wire):
     labels: dict[str, str] = {}
 
 
+class CollectionOrder(Wire):
+    """Which requests and answers are recorded (SPEC.md 8.13)."""
+
+    sampling_rate: float = 1.0
+    """Share of the answered requests, 0 to 1."""
+    rolling: Literal["minute", "hour", "day", "month", "year"] = "hour"
+    collections: tuple[Literal["request", "response"], ...] = ()
+    headers: tuple[str, ...] = ()
+    """Names, in small letters, of request headers that are recorded beside the harmless ones."""
+
+
 class RevisionOrder(Wire):
     """One immutable revision of a deployment."""
 
@@ -177,6 +188,8 @@ class RevisionOrder(Wire):
     """period, initial_delay, timeout, success_threshold, failure_threshold (seconds, counts)."""
     site_only: bool = False
     residency: Residency = Residency()
+    collect: CollectionOrder | None = None
+    """None: nothing is recorded."""
 
 
 class RolloutStep(Wire):

@@ -33,6 +33,14 @@ class RevisionRoute(Wire):
     """Keep small predictions for joining with labels."""
     collect: float = 0
     """Share of the answered requests that are recorded with their answers, 0 to 1 (SPEC.md 8.13)."""
+    collections: tuple[str, ...] = ("request", "response")
+    """What of them is recorded."""
+    collect_headers: tuple[str, ...] = ()
+    """Request headers that are recorded beside the harmless ones; small letters."""
+    rolling: Literal["minute", "hour", "day", "month", "year"] = "hour"
+    """Span of time of one folder of records."""
+    model: str = ""
+    """`model:NAME:VERSION`, for the record."""
 
 
 class EndpointRoute(Wire):

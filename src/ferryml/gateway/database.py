@@ -62,6 +62,9 @@ CREATE TABLE IF NOT EXISTS environments (
     notes TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sources (
     uid TEXT, name TEXT, source TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (uid, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS collected (
+    uid TEXT, deployment TEXT, collection TEXT, path TEXT, digest TEXT NOT NULL, size INTEGER NOT NULL,
+    at INTEGER NOT NULL, told INTEGER NOT NULL, PRIMARY KEY (uid, deployment, collection, path)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (url TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 """
 

@@ -195,7 +195,12 @@ class Door:
     def trim(self, limit: int) -> int:
         """Keeps the site store below `limit` bytes; what is bound here or not yet sent is never removed."""
         rows = self._db.rows("SELECT digest FROM pins")
-        pinned = {str(digest) for (digest,) in rows} | self._journal.unsent_blobs() | self._checkpoints.digests()
+        collected = self._db.rows("SELECT digest FROM collected")
+        pinned = (
+            {str(digest) for (digest,) in (*rows, *collected)}
+            | self._journal.unsent_blobs()
+            | self._checkpoints.digests()
+        )
         return self._store.trim(limit, pinned)
 
     def close(self) -> None:

@@ -71,10 +71,11 @@ class Pods:
 
     Args:
         admin: service account of the agent.
+        router: service account of the routers.
     """
 
-    def __init__(self, db: Database, reviewer: Reviewer, admin: str) -> None:
-        self._db, self._reviewer, self._admin = db, Remembering(reviewer), admin
+    def __init__(self, db: Database, reviewer: Reviewer, admin: str, router: str = "") -> None:
+        self._db, self._reviewer, self._admin, self._router = db, Remembering(reviewer), admin, router
 
     def admit(self, caller: Caller, namespace: str, prefix: str) -> None:
         """Pods of `namespace` whose names begin with `prefix` are this attempt's from now on."""
@@ -89,6 +90,14 @@ class Pods:
             raise Unauthenticated("Unauthenticated", "this door is for the site's agent")
         if found.account != self._admin:
             raise Forbidden("Forbidden", f"{found.account} is not the site's agent")
+
+    def check_router(self, token: str) -> None:
+        """Raises Unauthenticated, or Forbidden for everybody but the site's routers."""
+        found = self._reviewer.review(token, POD_AUDIENCE) if token else None
+        if found is None:
+            raise Unauthenticated("Unauthenticated", "this door is for the site's routers")
+        if not self._router or found.account != self._router:
+            raise Forbidden("Forbidden", f"{found.account} is no router of this site")
 
     def who(self, token: str) -> Caller:
         """Raises Unauthenticated for pods that were not let in, Forbidden(StaleAttempt) for those of the past."""

@@ -25,8 +25,9 @@ class Router:
     """Listens, and serves the endpoints it was told of. All methods belong to the loop that called `start`."""
 
     def __init__(
-        self, settings: RouterSettings, draw: Callable[[], float], new_hex: Callable[[], str], capture: serve.Capture
-    ) -> None:
+        self, settings: RouterSettings, draw: Callable[[], float], new_hex: Callable[[], str], capture: serve.Capture,
+        record: serve.Record | None = None,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._boot = new_hex()
         self._endpoints: dict[str, LiveEndpoint] = {}
@@ -34,7 +35,7 @@ class Router:
         limits = serve.Limits(
             settings.connect_timeout_s, settings.max_body_bytes, settings.mirror_queue, settings.mirror_body_bytes
         )
-        self._scorer = serve.Scorer(limits, draw, new_hex, capture)
+        self._scorer = serve.Scorer(limits, draw, new_hex, capture, record)
         self._connections: set[asyncio.Task[None]] = set()
         self._serving: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 
 from ferryml.domain import predictions
 from ferryml.domain.errors import FerryError, NotFound, Refused, Unavailable
+from ferryml.domain.routes import EndpointRoute, RevisionRoute
 from ferryml.router import http1
 from ferryml.router.forward import Absent, Answer, Broken, ask
+from ferryml.router.haproxy.copies import Copy
 from ferryml.router.live import LiveEndpoint, LiveRevision
 
 MAX_CAPTURE_BYTES = 4096
@@ -65,6 +67,10 @@ Capture = Callable[[str, str, str, str], None]
 """(uid, request id, revision, prediction as JSON): must not block and must not raise."""
 
 
+Record = Callable[[EndpointRoute, RevisionRoute, Copy], None]
+"""A request with its answer, for the record: must not block and must not raise."""
+
+
 def route_of(head: http1.Head) -> Call:
     """Which endpoint is asked for what; raises NotFound, Refused."""
     path, _, query = head.target.partition("?")
@@ -95,8 +101,12 @@ def error_answer(error: FerryError, request_id: str) -> tuple[int, bytes]:
 class Scorer:
     """Serves calls against live endpoints; holds no state but copies under way."""
 
-    def __init__(self, limits: Limits, draw: Callable[[], float], new_hex: Callable[[], str], capture: Capture) -> None:
+    def __init__(
+        self, limits: Limits, draw: Callable[[], float], new_hex: Callable[[], str], capture: Capture,
+        record: Record | None = None,
+    ) -> None:  # fmt: skip
         self._limits = limits
+        self._record = record
         self._draw = draw
         self._new_hex = new_hex
         self._capture = capture
@@ -141,9 +151,17 @@ class Scorer:
                 self._capture(endpoint.route.uid, call.request_id, revision.route.revision, predicted)
             except ValueError:
                 pass
+        if self._record is not None and self._draw() < revision.route.collect:
+            self._record(endpoint.route, revision.route, self._written(call, answer))
         if not call.deployment:
             for shadow in endpoint.shadows(revision, self._draw):
                 self._copy(shadow, call, answer)
+
+    def _written(self, call: Call, answer: Answer) -> Copy:
+        most = self._limits.mirror_body_bytes
+        body, said = (part if len(part) <= most else None for part in (call.body, answer.body))
+        headers = [(key, value) for key, value in call.head.headers if key not in http1.HOP_BY_HOP]
+        return Copy(call.request_id, "", False, True, call.head.method, call.query, headers, body, said)
 
     async def stop(self) -> None:
         """Give up copies under way."""

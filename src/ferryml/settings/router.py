@@ -63,8 +63,11 @@ class RouterSettings(Settings):
         str, Knob("Web origins that may call endpoints, with blanks between; * for any.", off="empty")
     ] = ""
     collect_bytes: Annotated[
-        int, Field(ge=0), Knob("In a cluster: room for records that nobody has fetched.", unit="bytes", off="0")
+        int, Field(ge=0), Knob("Room for records that the gateway has not taken yet.", unit="bytes", off="0")
     ] = 256 * MIB
+    collect_ship_s: Annotated[
+        float, Field(gt=0), Knob("How long records wait for company before the gateway gets them.", unit="s")
+    ] = 30
     folder: Annotated[Path, Knob("In a cluster: files and sockets that HAProxy, sidecar and tap share.")] = Path(
         "/run/ferry-router"
     )

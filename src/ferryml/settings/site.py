@@ -147,6 +147,9 @@ class SiteSettings(Settings):
             off="none",
         ),
     ] = "all"
+    collect_publish_s: Annotated[
+        float, Field(gt=0), Knob("Shortest time between two versions of a collection of requests or answers.", unit="s")
+    ] = 3600
     kept_logs_max_bytes: Annotated[
         int,
         Field(ge=0),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ferryml.router.haproxy import records
 from ferryml.router.haproxy.copies import Copy
 from ferryml.router.haproxy.records import Spool
 from router_play import until
@@ -29,7 +30,7 @@ def spool(tmp_path):
 
 
 def lines(folder, collection: str) -> list[dict]:
-    file = folder / "digits" / "dep-a" / collection / "2026/03/04/05" / "router-0.jsonl"
+    file = folder / "endpoint.ws.digits" / "dep-a" / collection / "2026/03/04/05" / "router-0.jsonl"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
@@ -56,6 +57,57 @@ def test_bytes_and_what_was_too_large(spool, tmp_path):
     assert lines(tmp_path, "response")[0]["data"] is None
 
 
+def test_only_what_was_asked_for_is_recorded(spool, tmp_path):
+    asked = {"collections": ("response",), "rolling": "day", "model": "model:net:7"}
+    spool.put(an_endpoint(), a_revision("a", **asked), a_copy())
+    (file,) = tmp_path.rglob("*.jsonl")
+    assert file.relative_to(tmp_path / "endpoint.ws.digits").parts == (
+        "dep-a", "response", "2026", "03", "04", "router-0.jsonl",
+    )  # fmt: skip
+    assert json.loads(file.read_text())["modelversion"] == "7"
+
+
+def test_headers_are_recorded_where_somebody_wants_them(spool, tmp_path):
+    copy = Copy(ID, "", False, True, "POST", "", [*HEADERS, ("authorization", "Bearer k")], b"1", b"2")
+    wanted = a_revision("a", collect_headers=("x-api-key", "authorization"))
+    spool.put(an_endpoint(), wanted, copy)
+    assert lines(tmp_path, "request")[0]["headers"] == {"content-type": "application/json", "x-api-key": "secret"}
+
+
+def test_what_is_sealed_is_a_batch(spool, tmp_path):
+    put(spool, a_copy())
+    spool.seal(1)
+    assert spool.sealed() == []
+    spool.seal(0)
+    batches = {batch.collection: (batch, path) for batch, path in spool.sealed()}
+    batch, path = batches["request"]
+    assert (batch.uid, batch.deployment, batch.partition) == ("endpoint.ws.digits", "dep-a", "2026/03/04/05")
+    assert batch.path.startswith("2026/03/04/05/router-0-")
+    assert json.loads(path.read_text())["data"] == [1]
+    put(spool, a_copy())
+    spool.seal(0)
+    assert len({batch.name for batch, _ in spool.sealed()}) == 4
+    (tmp_path / "else" / "where").mkdir(parents=True)
+    (tmp_path / "else" / "where" / "x.batch").touch()
+    assert len(spool.sealed()) == 4
+
+
+def test_files_of_an_earlier_life_are_sealed_at_once(spool, tmp_path):
+    put(spool, a_copy())
+    next_life = Spool(tmp_path, "router-1", lambda: NOW, 10_000)
+    next_life.seal(3600)
+    assert len(next_life.sealed()) == 2
+
+
+def test_large_files_are_sealed_as_they_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "LARGE", 2000)
+    spool = Spool(tmp_path, "router-0", lambda: NOW, 1_000_000)
+    for _ in range(20):
+        put(spool, a_copy())
+    assert len(spool.sealed()) > 4
+    assert all(path.stat().st_size < 4000 for path in tmp_path.rglob("*") if path.is_file())
+
+
 def test_the_spool_has_an_end(spool, tmp_path):
     for _ in range(100):
         put(spool, a_copy())
@@ -65,7 +117,7 @@ def test_the_spool_has_an_end(spool, tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_harms_nobody(tmp_path):
-    (tmp_path / "digits").write_text("in the way")
+    (tmp_path / "endpoint.ws.digits").write_text("in the way")
     spool = Spool(tmp_path, "router-0", lambda: NOW, 10_000)
     put(spool, a_copy())
     assert spool.dropped == 2
@@ -86,4 +138,4 @@ async def test_a_share_of_what_haproxy_answers_is_recorded(on, tmp_path):
     assert (first["data"], first["xrequestid"]) == ([1, 2], said.headers["x-request-id"])
     assert second["data"] == [3]
     assert lines(tmp_path, "response")[0]["data"] == [7]
-    assert not (tmp_path / "digits" / "dep-b").exists()
+    assert not (tmp_path / "endpoint.ws.digits" / "dep-b").exists()

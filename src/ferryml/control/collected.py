@@ -1,0 +1,48 @@
+"""What an endpoint recorded of its requests becomes versions of a data asset (SPEC.md 8.13)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ferryml.control import assets, grants
+from ferryml.control.contents import Content
+from ferryml.control.context import SYSTEM, Turn
+from ferryml.control.ports import Edge, Row
+from ferryml.control.serving_wishes import deployment_key
+from ferryml.domain.collection import asset_name
+from ferryml.domain.errors import Refused
+from ferryml.domain.link import Grant, OutputRecord
+from ferryml.domain.residency import of_output
+from ferryml.domain.spec.data import Data
+
+FOLDER = "uri_folder"
+
+
+def keep(now: Turn, site: str, grant: Grant, endpoint: Row, record: OutputRecord) -> str:
+    """Register a version: everything that was recorded lately; its node. What is bound stays where it is.
+
+    Raises Refused(BadRequest) for collections that no deployment of the endpoint has.
+    """
+    deployment, _, collection = record.name.partition("/")
+    row = now.tx.get("deployment", endpoint.workspace, deployment_key(endpoint.name, deployment))
+    if row is None or not collection:
+        raise Refused("BadRequest", f"endpoint {endpoint.name} has no collection {record.name!r}")
+    if not record.bound and not now.tx.blob_places(endpoint.workspace, [record.tree.digest]):
+        raise Refused("BlobMissing", f"the files of {record.name} are not on the server")
+    written: dict[str, Any] = ((row.spec.get("data_collector") or {}).get("collections") or {}).get(collection) or {}
+    bound = of_output(grants.residency(grant), FOLDER)
+    content = Content(
+        tree=record.tree, type=FOLDER, zones=bound.zones, release=bound.release if bound.zones else (),
+        site=site if record.bound else "", site_only=record.bound,
+    )  # fmt: skip
+    spec = Data(
+        name=(written.get("data") or {}).get("name") or asset_name(endpoint.name, deployment, collection),
+        type=FOLDER, path=f"content:tree:{record.tree.digest}:",
+        description=f"What deployment {deployment} of endpoint {endpoint.name} was asked and answered lately",
+        tags={"endpoint": endpoint.name, "deployment": deployment, "collection": collection},
+    )  # fmt: skip
+    made = assets.insert(now, SYSTEM, endpoint.workspace, "data", spec, content)
+    node = f"data:{made.name}:{made.version}"
+    source = f"deployment:{endpoint.name}/{deployment}:{row.status.get('serving') or ''}"
+    now.tx.link(Edge(workspace=endpoint.workspace, source=source, relation="output", target=node))
+    return node
