@@ -80,6 +80,15 @@ def test_a_job_goes_all_the_way_however_the_link_stumbles(tmp_path: Path, failur
     assert server.beats > 1
 
 
+def test_what_never_started_can_be_stopped(tmp_path: Path) -> None:
+    """Else a site that could not begin would say that, and not why."""
+    server, ledger, machine = Server(0), LocalLedger(tmp_path / "site.db"), QuickMachine()
+    operator = Operator(ledger, JobOperator(machine, PlayGateway(machine), JobRules()), Hooks(), PlayClock())
+    beat = Heartbeat(version="1", at=T0)
+    sync = Sync(server, ledger, PlayClock())
+    Loops(server, sync, operator, lambda: beat, lambda a: None, Pace(), lambda: 0.5).stop()
+
+
 def test_pauses_double_up_to_the_longest_with_jitter() -> None:
     backoff = Backoff(1, 5, lambda: 1.0)
     assert [backoff.failed() for _ in range(4)] == [1, 2, 4, 5]

@@ -49,8 +49,10 @@ NEEDS = (
 SYSTEM_NEEDS = (
     ("ferryml.dev", "mljobs", "create"),
     ("ferryml.dev", "mljobs/status", "update"),
+    ("ferryml.dev", "onlineendpoints", "create"),
     ("", "configmaps", "create"),
     ("", "pods", "list"),
+    ("apps", "deployments", "list"),
 )
 """In the namespace of Ferry's own programs, where no work runs."""
 CLUSTER_NEEDS = (
@@ -311,14 +313,8 @@ class Doctor:
                 f"kubectl annotate storageclass NAME {DEFAULT_CLASS}=true, or name one in the chart.",
             )
         else:
-            yield _finding(
-                "storage",
-                "StorageClassMissing",
-                "warning",
-                "there is no storage class",
-                "",
-                "IT makes one, or volumes by hand; the gateway's store can be an emptyDir.",
-            )
+            fix = "IT makes one, or volumes by hand; the gateway's store can be an emptyDir."
+            yield _finding("storage", "StorageClassMissing", "warning", "there is no storage class", "", fix)
 
     def _gpus(self) -> Iterator[Finding]:
         bodies = self._kube.list("v1/nodes")

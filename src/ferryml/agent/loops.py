@@ -124,14 +124,17 @@ class Loops:
             thread.start()
 
     def stop(self, timeout_s: float = 5) -> None:
-        """Ends the operator for certain; calls to the server under way may outlive `timeout_s` and are abandoned."""
+        """Ends the operator for certain; calls to the server under way may outlive `timeout_s` and are abandoned.
+
+        What never started has nothing to end.
+        """
         self._stopping.set()
         for event in (self._wishes, self._news, self._asked):
             event.set()
         operator, *linked = self._threads
-        operator.join(timeout_s)
-        for thread in linked:
-            thread.join(CALL_LEFT_S)
+        for thread, limit_s in ((operator, timeout_s), *((one, CALL_LEFT_S) for one in linked)):
+            if thread.ident is not None:
+                thread.join(limit_s)
 
     def wake(self) -> None:
         """Something changed on the site: look now."""

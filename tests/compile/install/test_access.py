@@ -3,7 +3,8 @@
 import pytest
 
 from ferryml.agent.doctor import CLUSTER_NEEDS, DEFINITIONS, NEEDS, SYSTEM_NEEDS
-from ferryml.compile.install.access import access, accounts, rule, work_namespaces
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, DEPLOYMENTS, JOBS, ML_JOBS, ONLINE_ENDPOINTS, PODS
+from ferryml.compile.install.access import SERVED, access, accounts, rule, work_namespaces
 from ferryml.compile.install.values import AgentValues
 from ferryml.domain.errors import Refused
 
@@ -49,7 +50,7 @@ def test_the_whole_cluster_only_when_asked_for():
 def test_no_pod_can_be_made_beside_the_keys():
     own = next(role for role in named("Role") if role["metadata"]["name"] == "ferry-agent")
     makes = {what for one in own["rules"] if {"create", "patch", "*"} & set(one["verbs"]) for what in one["resources"]}
-    assert makes == {"mljobs", "mljobs/status", "configmaps", "secrets", "leases"}
+    assert makes == {*SERVED["resources"], "mljobs", "mljobs/status", "configmaps", "secrets", "leases"}
     for wrong in ({"namespaces": ["team-a", "sys"]}, {"environments": {"namespace": "sys"}, "clusterWide": True}):
         with pytest.raises(Refused, match="holds the keys"):
             access(AgentValues.model_validate(wrong), "sys")
@@ -85,3 +86,11 @@ def test_the_doctor_finds_every_right_it_asks_for():
 def test_a_rule_may_name_objects():
     assert rule("", ("secrets",), ("get",), ("a",))["resourceNames"] == ["a"]
     assert "resourceNames" not in rule("", ("pods",), ("get",))
+
+
+def test_what_the_agent_watches_it_may_see_beside_its_programs_too():
+    """One list that is refused keeps the whole agent from starting."""
+    own = next(role["rules"] for role in named("Role") if role["metadata"]["name"] == "ferry-agent")
+    seen = {(g, what) for one in own if "watch" in one["verbs"] for g in one["apiGroups"] for what in one["resources"]}
+    for kind in (JOBS, PODS, DEPLOYMENTS, ML_JOBS, ONLINE_ENDPOINTS, CONFIG_MAPS):
+        assert (kind.group, kind.plural) in seen, kind

@@ -44,14 +44,13 @@ CLUSTER_RULES = (
     rule("metrics.k8s.io", ("nodes",), ("get", "list")),
 )
 """What the agent sees of the cluster as a whole."""
+SERVED = rule(
+    "ferryml.dev", ("onlineendpoints", "onlineendpoints/status", "onlinedeployments", "onlinedeployments/status"), WRITE
+)
 WORK_RULES = (
     rule("", ("namespaces",), ("get",)),
     rule("ferryml.dev", ("mljobs", "mljobs/status"), WRITE),
-    rule(
-        "ferryml.dev",
-        ("onlineendpoints", "onlineendpoints/status", "onlinedeployments", "onlinedeployments/status"),
-        WRITE,
-    ),
+    SERVED,
     rule("apps", ("deployments",), WRITE),
     rule("batch", ("jobs",), WRITE),
     rule("", ("configmaps", "services"), WRITE),
@@ -66,9 +65,11 @@ WORK_RULES = (
 """What the agent does in a namespace that it was given."""
 SYSTEM_RULES = (
     rule("ferryml.dev", ("mljobs", "mljobs/status"), WRITE),
+    SERVED,
     rule("", ("configmaps",), WRITE),
     rule("", ("pods",), READ),
     rule("batch", ("jobs",), READ),
+    rule("apps", ("deployments",), READ),
 )
 """What it does beside its own programs: it remembers orders there, and makes no pod, for pods can mount Secrets."""
 EVERYWHERE_RULES = (rule("", ("namespaces",), (*READ, "create")),)
