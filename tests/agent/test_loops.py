@@ -58,9 +58,14 @@ class Server:
 
 
 class QuickMachine(PlayMachine):
-    """Every job ends at the first look."""
+    """The disk is full at the first look; at the second every job ends."""
+
+    full = True
 
     def observe(self, uid: str, attempt: int):  # type: ignore[no-untyped-def]
+        if self.full:
+            self.full = False
+            raise OSError(28, "no room left; that must not end the loop")
         self.ends(uid)
         return super().observe(uid, attempt)
 

@@ -1,5 +1,8 @@
 """The last door: words and exit codes for whatever goes wrong."""
 
+import errno
+import io
+
 import pytest
 
 from ferryml.cli.main import exit_code, main
@@ -54,6 +57,16 @@ def test_a_defect_has_its_code_and_debug_its_story(typed, monkeypatch):
     assert (said.code, said.err.split()[1]) == (4, "[Internal]")
     assert "Traceback" not in said.err
     assert "Traceback" in typed("context", "list", "--debug").err
+
+
+def test_a_full_disk_is_no_defect(monkeypatch, capsys):
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device", "/big/file")
+
+    monkeypatch.setattr("sys.stdout", Full())
+    assert main(["--version"]) == 3
+    assert "[DiskFull] the disk has no room left for /big/file" in capsys.readouterr().err
 
 
 def test_what_is_not_reachable_is_3(typed, monkeypatch, free_port):

@@ -29,6 +29,7 @@ def test_pages_say_where_to_go_on():
 def test_what_is_not_there_is_named(play):
     assert missing("compute", "w", "c").code == "ComputeNotFound"
     assert "'e@latest'" in missing("environment", "w", "e", "@latest").message
+    assert "`ferry online-endpoint list`" in missing("endpoint", "w", "e").hint
     with play.store.read() as tx:
         with pytest.raises(NotFound, match=r"d:1"):
             need(tx, "data", "team", "d", "1")

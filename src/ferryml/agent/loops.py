@@ -154,6 +154,10 @@ class Loops:
                 log.error("the operator cannot work: %s: %s", error.code, error.message)
                 self._stopping.wait(pace.retry_min_s * 5)
                 continue
+            except Exception:  # this is the loop runner: a full disk or a defect in one turn must not end the loop
+                log.exception("the operator failed, and tries again")
+                self._stopping.wait(pace.retry_min_s * 5)
+                continue
             if turn.told:
                 self._news.set()
             pause = pace.busy_tick_s if turn.busy else pace.serving_tick_s if turn.serving else pace.idle_tick_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -41,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FerryError as error:
         return _report(error, args)
     except Exception as error:  # noqa: BLE001 - the last door: a defect must come out as one, with its exit code
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = f" for {error.filename}" if error.filename else ""
+            return _report(Unavailable("DiskFull", f"the disk has no room left{where}", "Free space."), args, error)
         text = f"{type(error).__name__}: {error}"
         return _report(Defect("Internal", text, "Run again with --debug and report what it shows."), args, error)
 

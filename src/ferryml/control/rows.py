@@ -17,6 +17,12 @@ PLURALS: dict[Kind, str] = {
     "endpoint": "online-endpoints", "deployment": "deployments", "rollout": "rollouts", "automation": "automations",
     "token": "tokens",
 }  # fmt: skip
+SEEN_BY: Mapping[str, str] = {
+    "endpoint": "ferry online-endpoint list", "deployment": "ferry online-deployment list -e ENDPOINT",
+    "code": "ferry lineage show", "revision": "ferry online-deployment list -e ENDPOINT",
+    "automation_run": "ferry automation history -n NAME",
+}  # fmt: skip
+"""What to type to see which there are, where it is not `ferry KIND list`."""
 VERSIONED: tuple[Kind, ...] = ("data", "model", "environment", "code", "component")
 
 
@@ -47,7 +53,8 @@ def missing(kind: Kind, workspace: str, name: str, version: str = "") -> NotFoun
     called = f"{name}{version}" if version.startswith("@") else f"{name}:{version}" if version else name
     place = f" in workspace {workspace}" if workspace else ""
     code: Any = "ComputeNotFound" if kind == "compute" else "NotFound"
-    return NotFound(code, f"there is no {kind} {called!r}{place}", f"See `ferry {kind} list`.", {"kind": kind})
+    look = SEEN_BY.get(kind, f"ferry {kind} list")
+    return NotFound(code, f"there is no {kind} {called!r}{place}", f"See `{look}`.", {"kind": kind})
 
 
 def page(rows: Sequence[Row], limit: int, shown: Sequence[Json]) -> dict[str, Json]:

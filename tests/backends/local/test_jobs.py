@@ -1,4 +1,6 @@
+import json
 import os
+import signal
 import stat
 from pathlib import Path
 
@@ -155,6 +157,19 @@ def test_a_retry_has_the_outputs_so_far_and_logs_apart(launch, ended, jobs, door
     assert door.content("default")["outputs/steps"] == b"run\nrun\n"
     assert "retry-001/user_logs/std_log.txt" in door.logs
     assert jobs.observe("job.ws.j", 1).state == "lost"
+
+
+def test_an_end_that_cannot_be_written_is_seen_all_the_same(launch, jobs, until, caplog):
+    launch("sleep 66")
+    seen = until(lambda: jobs.observe("job.ws.j", 1).state, lambda state: state == "running", 10)
+    assert seen == "running"
+    [state] = Path(jobs.root).glob("jobs/*/1/state.json")
+    os.kill(json.loads(state.read_bytes())["runner"]["pid"], signal.SIGKILL)
+    # the disk is full: nothing new can be written beside the state
+    state.with_name("state.json.new").mkdir()
+    until(lambda: jobs.observe("job.ws.j", 1).state, lambda state: state == "lost", 10)
+    assert "is not written" in caplog.text
+    assert jobs.observe("job.ws.j", 1).machine_fault
 
 
 def test_launching_twice_starts_once(launch, ended, door, tmp_path):

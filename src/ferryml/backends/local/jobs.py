@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import json
+import logging
 import os
 import platform
 import re
@@ -28,6 +29,7 @@ from ferryml.domain.orders import EnvironmentOrder
 from ferryml.domain.seen import EnvSeen, JobSeen, Launch
 from ferryml.settings.site import SiteSettings
 
+log = logging.getLogger(__name__)
 RUNNER = Path(__file__).parents[2] / "runner"
 MOST_REVIVALS = 5
 HARD_KILL_LIMIT_S = 2.0
@@ -247,7 +249,11 @@ class LocalJobs:
             message = f"its runner ended: {said}" if said else "its runner was killed, or the machine restarted"
             state = {**state, "lost": True, "machine_fault": True, "message": message}
         state["phase"] = "done"
-        _write_json(folder / "state.json", state)
+        try:
+            _write_json(folder / "state.json", state)
+        except OSError as error:
+            # it was the last word and is found again by the next look; a full disk must not hold up other work
+            log.warning("the end of %s is not written: %s", uid, error.strerror)
         return state
 
     def _end_hard(self, uid: str, attempt: int, folder: Path) -> None:
