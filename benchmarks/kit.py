@@ -29,11 +29,13 @@ T = TypeVar("T")
 
 @dataclass
 class Figures:
-    """The figures of one topic: shown as a table, kept as JSON in results/TOPIC.json."""
+    """The figures of one topic: shown as a table, kept in results/ as TOPIC.json and, for the docs, as TOPIC.md."""
 
     topic: str
     rows: list[tuple[str, float, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """What should have been measured and was not, and why."""
 
     def add(self, name: str, value: float, unit: str) -> None:
         """One figure; say the unit, always."""
@@ -49,14 +51,22 @@ class Figures:
         return next(value for key, value, _ in self.rows if key == name)
 
     def tell(self) -> None:
-        """Print the table and write the JSON."""
+        """Print the table and write both files."""
         RESULTS.mkdir(exist_ok=True)
         load = os.getloadavg()[0]
         said = {name: {"value": value, "unit": unit} for name, value, unit in self.rows}
-        document = {"topic": self.topic, "figures": said, "notes": self.notes, "load_1m": load, "cpus": os.cpu_count()}
+        gone = [f"not measured: {what}" for what in self.missing]
+        document = {
+            "topic": self.topic,
+            "figures": said,
+            "notes": [*self.notes, *gone],
+            "load_1m": load,
+            "cpus": os.cpu_count(),
+        }
         (RESULTS / f"{self.topic}.json").write_text(json.dumps(document, indent=1) + "\n")
+        (RESULTS / f"{self.topic}.md").write_text(page(self.topic, load, self.rows, [*self.notes, *gone]))
         print(table(self.topic, self.rows))
-        for note in self.notes:
+        for note in (*self.notes, *gone):
             print(f"  {note}")
         print(f"  (load average of the machine: {load:.1f} on {os.cpu_count()} CPUs)\n", flush=True)
 
@@ -65,6 +75,14 @@ def table(title: str, rows: Sequence[tuple[str, float, str]]) -> str:
     """Aligned text: name, value, unit."""
     width = max((len(name) for name, _, _ in rows), default=0)
     return "\n".join([title, *(f"  {name:<{width}}  {shown(value):>10}  {unit}" for name, value, unit in rows)])
+
+
+def page(topic: str, load: float, rows: Sequence[tuple[str, float, str]], notes: Sequence[str]) -> str:
+    """The same as a chapter of docs/benchmarks.md."""
+    lines = [f"| {name.replace('|', '/')} | {shown(value)} {unit} |" for name, value, unit in rows]
+    said = "".join(f" {note[:1].upper()}{note[1:]}." for note in notes)
+    head = f"## {topic}\n\n`{topic}`, load {load:.0f}.{said}\n\n| | |\n|---|---|\n"
+    return head + "\n".join(lines) + "\n"
 
 
 def shown(value: float) -> str:

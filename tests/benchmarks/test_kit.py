@@ -38,6 +38,19 @@ def test_figures_are_printed_and_kept_with_their_units(tmp_path, monkeypatch, ca
     assert kept["figures"]["wait, p99"] == {"value": 3.0, "unit": "ms"}
 
 
+def test_what_could_not_be_measured_is_said_everywhere(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(kit, "RESULTS", tmp_path)
+    figures = kit.Figures("topic", notes=["on two nodes"], missing=["crowd: 3 of 5 jobs were over"])
+    figures.add("first job", 12.345, "s")
+    figures.tell()
+    told = "not measured: crowd: 3 of 5 jobs were over"
+    assert told in capsys.readouterr().out
+    assert told in json.loads((tmp_path / "topic.json").read_text())["notes"]
+    page = (tmp_path / "topic.md").read_text()
+    assert "On two nodes. Not measured: crowd" in page
+    assert page.endswith("| first job | 12.3 s |\n")
+
+
 def test_waiting_has_an_end():
     with pytest.raises(TimeoutError):
         kit.until(lambda: None, 0.01, 0.001)

@@ -48,6 +48,13 @@ class Api:
             raise KubeboxError(f"POST {path}: {answer.status_code} {answer.text[:500]}")
         return answer.status_code != 409
 
+    def post(self, path: str, value: object) -> dict[str, Any]:
+        """What the API server makes of it: a token, a review."""
+        answer = self._http.post(path, json=value)
+        if answer.status_code not in (200, 201):
+            raise KubeboxError(f"POST {path}: {answer.status_code} {answer.text[:500]}")
+        return answer.json()
+
     def delete(self, path: str) -> None:
         """Also when it is gone already."""
         self._ask("DELETE", path, {})
