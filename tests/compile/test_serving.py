@@ -19,7 +19,7 @@ from ferryml.compile.serving import (
     takes_any_port,
     variables,
 )
-from ferryml.domain.orders import EndpointOrder, EnvironmentOrder, RevisionOrder, TreeRef
+from ferryml.domain.orders import CollectionOrder, EndpointOrder, EnvironmentOrder, RevisionOrder, TreeRef
 from ferryml.domain.seen import InstanceSeen
 from ferryml.domain.serving import Plan, ServingMemory
 
@@ -137,13 +137,25 @@ def test_the_routers_table():
     order = EndpointOrder(workspace="w", name="e", compute="c", key_hashes=("h",))
     seen = (InstanceSeen(revision="r" * 10, instance=0, state="ready", port=9),)
     one = revision(request_timeout_ms=7, max_concurrent_requests=3, max_queue_wait_ms=11)
-    plan = Plan(
-        (), (), (one,), {one.revision: seen}, {one.revision: 100}, {"blue": one.revision}, {}, (), ServingMemory()
-    )
+    plan = Plan({}, (one,), {one.revision: seen}, {one.revision: 100}, {"blue": one.revision}, {}, (), ServingMemory())
     made = endpoint_route("endpoint.w.e", order, plan)
     route = made.revisions[0]
     assert (made.key_hashes, made.weights, route.upstreams[0].port) == (("h",), {one.revision: 100}, 9)
     assert (route.request_timeout_ms, route.max_concurrent_requests, route.max_queue_wait_ms) == (7, 3, 11)
+    assert (route.collect, route.model) == (0, "")
+
+
+@pytest.mark.parametrize("collections", [("response",), ()])
+def test_the_router_is_told_what_to_record(collections):
+    asked = CollectionOrder(sampling_rate=0.5, rolling="day", collections=collections, headers=("x-a",))
+    one = revision(collect=asked, model_name="model:net:7")
+    plan = Plan({}, (one,), {}, {}, {}, {}, (), ServingMemory())
+    order = EndpointOrder(workspace="w", name="e", compute="c", key_hashes=("h",))
+    route = endpoint_route("endpoint.w.e", order, plan).revisions[0]
+    told = (route.collect, route.collections, route.collect_headers, route.rolling, route.model)
+    assert told == ((0.5, ("response",), ("x-a",), "day", "model:net:7") if collections else (
+        0, ("request", "response"), (), "hour", "",
+    ))  # fmt: skip
 
 
 def test_the_mlflow_script_is_python():
