@@ -81,6 +81,7 @@ def agent_chart(module: Any) -> Pages:
     sections = {
         "site": charts.section(known.SiteSettings, module.FIXED_SITE_SETTINGS),
         "cluster": charts.section(known.ClusterSettings, module.FIXED_CLUSTER_SETTINGS),
+        "router": charts.section(known.RouterSettings, module.FIXED_ROUTER_SETTINGS),
     }
     return charts.chart("ferry-agent", module.AgentValues, sections)
 

@@ -62,7 +62,7 @@ class PlayKube:
 
     def watch(self, kind: Kind, namespace: str = "", since: str = "", labels: str = "", fields: str = "") -> PlayWatch:
         with self._lock:
-            watch = PlayWatch(self, kind, namespace, labels, int(since or 0))
+            watch = PlayWatch(self, kind, namespace, (labels, fields), int(since or 0))
             self._watches.append(watch)
             return watch
 
@@ -245,8 +245,9 @@ class PlayKube:
 class PlayWatch:
     """See `Watch`."""
 
-    def __init__(self, kube: PlayKube, kind: Kind, namespace: str, labels: str, since: int) -> None:
-        self._kube, self._kind, self._namespace, self._labels = kube, kind, namespace, labels
+    def __init__(self, kube: PlayKube, kind: Kind, namespace: str, chosen: tuple[str, str], since: int) -> None:
+        self._kube, self._kind, self._namespace = kube, kind, namespace
+        self._labels, self._fields = chosen
         self._news: queue.Queue[Change | None] = queue.Queue()
         self._expired = since < kube.forgotten
         for version, one, where, change in list(kube._history):
@@ -254,7 +255,8 @@ class PlayWatch:
                 self.offer(one, where, change)
 
     def offer(self, kind: Kind, namespace: str, change: Change) -> None:
-        if kind == self._kind and self._namespace in ("", namespace) and _labelled(change.body, self._labels):
+        chosen = _labelled(change.body, self._labels) and _fielded(change.body, self._fields)
+        if kind == self._kind and self._namespace in ("", namespace) and chosen:
             self._news.put(change)
 
     def cut(self) -> None:

@@ -2,10 +2,13 @@
 
 import asyncio
 import collections
+import ssl
 import time
 
 from router_play import KEY, read_answer, until
 
+TLS_NAME = "score.example"
+"""What certificates of routers under test are for."""
 HEAD = "POST /api/v1/endpoint/digits/score HTTP/1.1\r\nhost: x\r\n"
 
 
@@ -20,8 +23,13 @@ def eventually(true, limit_s: float = 5) -> None:
 class Load:
     """Callers that never pause; a connection is kept until the router closes it between two requests."""
 
-    def __init__(self, port: int, callers: int = 8, key: str = KEY, kept: bool = True) -> None:
+    def __init__(
+        self, port: int, callers: int = 8, key: str = KEY, kept: bool = True, tls: ssl.SSLContext | None = None,
+        pause_s: float = 0,
+    ) -> None:  # fmt: skip
         self.port, self.callers, self.key, self.kept = port, callers, key, kept
+        self._way = {"ssl": tls, "server_hostname": TLS_NAME} if tls else {}
+        self._pause_s = pause_s
         self.seen: collections.Counter[object] = collections.Counter()
         self.said: list[object] = []
         self._over = False
@@ -40,7 +48,7 @@ class Load:
 
     async def _call(self) -> None:
         while not self._over:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port, **self._way)
             fresh = True
             while not self._over:
                 closing = "" if self.kept else "connection: close\r\n"
@@ -57,6 +65,7 @@ class Load:
                 self.seen[said.status] += 1
                 if said.status == 200:
                     self.said.append(said.json)
+                await asyncio.sleep(self._pause_s)
                 fresh = False
                 if said.headers.get("connection") == "close" or not self.kept:
                     break

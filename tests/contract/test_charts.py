@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ferryml.compile.install import manifests
 from ferryml.compile.install.removal import removal
 from ferryml.compile.install.values import SECRET_SITE_SETTINGS, AgentValues
-from ferryml.settings import ClusterSettings, ServerSettings, SiteSettings, load
+from ferryml.settings import ClusterSettings, RouterSettings, ServerSettings, SiteSettings, load
 
 CHARTS = Path(__file__).parents[2] / "deploy" / "helm"
 VERSION = next(
@@ -42,7 +42,25 @@ CHOICES = {
         "ca": {"configMap": "company-ca", "key": "bundle.crt"},
         "gateway": {"store": {"kind": "existing", "claim": "mine"}}, "agent": {"replicas": 2},
     },
+    "endpoints without TLS": {
+        "inference": {"enabled": True, "allowInsecureConnections": True, "corsOrigins": ["https://a", "https://b"]},
+        "router": {"max_body_bytes": 1048576, "threads": 1},
+    },
+    "three routers with a certificate": {
+        "namespaces": ["team-a", "team-b"],
+        "inference": {
+            "enabled": True, "tls": {"certificate": "one\n", "key": "two\n", "cname": "score.example"},
+            "router": {"replicas": 3, "podMonitor": True, "service": {
+                "type": "LoadBalancer", "port": 8443, "annotations": {"internal": "true"},
+                "sourceRanges": ["10.0.0.0/8"],
+            }},
+        },
+    },
     "the whole cluster, and nothing kept": {
+        "inference": {
+            "enabled": True, "tls": {"secret": "score-tls", "cname": "score.example"},
+            "router": {"metrics": True, "service": {"type": "NodePort", "nodePort": 30443}},
+        },
         "clusterWide": True, "cluster": {"create_namespaces": True}, "purge": True,
         "gateway": {"store": {"size": "5Gi", "storageClass": "fast"}},
     },
@@ -122,8 +140,12 @@ def test_programs_can_read_the_settings_they_are_given(template, choice):
     documents = template("ferry-agent", {"site": SITE, **CHOICES[choice]})
     for body in documents:
         if body["kind"] == "Deployment":
-            said = body["spec"]["template"]["spec"]["containers"][0]["env"]
+            pod = body["spec"]["template"]["spec"]
+            said = next(one["env"] for one in (*pod["containers"], *pod.get("initContainers", ())) if "env" in one)
             environ = {entry["name"]: entry.get("value", "") for entry in said}
+            if body["metadata"]["name"] == "ferry-router":
+                assert load(RouterSettings, environ).in_cluster
+                continue
             assert load(SiteSettings, environ).name == "onprem"
             knobs = load(ClusterSettings, environ)
             assert knobs.system_namespace == "ferry-system" != knobs.environments_namespace
@@ -167,6 +189,12 @@ def test_helm_finds_nothing_wrong(helm, chart):
         ({"site": SITE, "agnt": {}}, "agnt"),
         ({"site": SITE, "environments": {"namespace": "default"}}, "no work may run in it"),
         ({"site": SITE, "namespaces": ["team-a", "default"]}, "no work may run in it"),
+        ({"site": SITE, "inference": {"enabled": True}}, "allowInsecureConnections"),
+        ({"site": SITE, "inference": {"enabled": True, "tls": {"secret": "x"}}}, "inference.tls.cname"),
+        ({"site": SITE, "inference": {"tls": {"certificate": "x"}}}, "certificate and key"),
+        ({"site": SITE, "inference": {"tls": {"secret": "a", "certificate": "x", "key": "y"}}}, "certificate and key"),
+        ({"site": SITE, "inference": {"router": {"replicas": 2}}}, "replicas"),
+        ({"site": SITE, "router": {"bind": "x"}}, "bind"),
     ],
 )
 def test_the_agents_chart_says_what_is_missing(refusal, values, words):

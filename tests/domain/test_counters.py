@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferryml.domain.counters import Counters, bucket, bucket_ms
+from ferryml.domain.counters import Counters, bucket, bucket_ms, summed
 
 
 @given(st.floats(0.06, 300_000))
@@ -38,3 +38,32 @@ def test_the_difference_of_two_looks():
 def test_after_a_restart_all_that_is_counted_is_new(mark):
     now = Counters(boot="after", requests=7)
     assert now.since(mark) == now
+
+
+def test_several_routers_count_each_for_itself():
+    mark = summed({"x": Counters(boot="x", requests=10, latency={1: 10}), "y": Counters(boot="y", requests=5)})
+    now = summed({"x": Counters(boot="x", requests=12, latency={1: 11, 2: 1}), "z": Counters(boot="z", requests=4)})
+    assert (mark.requests, now.requests) == (15, 16)
+    added_since = now.since(mark)
+    assert added_since.requests == 2 + 4
+    assert added_since.latency == {1: 1, 2: 1}
+    assert now.since(None) == now
+    assert now.since(now).requests == 0
+
+
+def test_a_sum_survives_the_wire():
+    made = summed({"x": Counters(boot="x", requests=10, mirror_latency={2: 1})})
+    assert Counters.model_validate_json(made.model_dump_json()) == made
+
+
+def test_a_mark_of_one_router_says_nothing_of_several():
+    now = summed({"x": Counters(boot="x", requests=3)})
+    assert now.since(Counters(boot="x", requests=1)).requests == 3
+
+
+@given(st.lists(st.integers(0, 50), min_size=2, max_size=6), st.lists(st.integers(0, 50), min_size=2, max_size=6))
+def test_what_was_added_is_never_negative(before, after):
+    mark = summed({str(boot): Counters(boot=str(boot), requests=count) for boot, count in enumerate(before)})
+    boots = {str(boot): Counters(boot=str(boot), requests=count + before[boot] if boot < len(before) else count)
+             for boot, count in enumerate(after)}  # fmt: skip
+    assert summed(boots).since(mark).requests == sum(after)

@@ -1,4 +1,4 @@
-"""The gateway's certificate and the authority that signs it: made by itself, good for its own names only."""
+"""Certificates of gateway and routers, and the authority that signs each: made by themselves, for their own names."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ class Certified:
     key: str
 
 
-def certified(known: Certified | None, names: Sequence[str], now: datetime) -> Certified:
+def certified(known: Certified | None, names: Sequence[str], now: datetime, whose: str = "gateway") -> Certified:
     """`known` while it is good for all `names` (hosts or addresses) and for a while yet, else a new certificate.
 
     The authority stays the same for as long as it lives: pods carry it. Raises Refused(BadValue) for damaged PEM.
     """
     try:
         if known is None or _ends(known.authority) < now + LIFE:
-            authority, authority_key = _authority(now)
-            return Certified(authority, authority_key, *_leaf(authority, authority_key, names, now))
+            authority, authority_key = _authority(now, whose)
+            return Certified(authority, authority_key, *_leaf(authority, authority_key, names, now, whose))
         if _ends(known.certificate) < now + RENEW_BEFORE or _names(known.certificate) != set(names):
-            leaf = _leaf(known.authority, known.authority_key, names, now)
+            leaf = _leaf(known.authority, known.authority_key, names, now, whose)
             return Certified(known.authority, known.authority_key, *leaf)
     except (ValueError, TypeError) as error:
-        raise Refused("BadValue", "the gateway's certificate cannot be read", "Empty the Secret it is in.") from error
+        raise Refused("BadValue", f"the {whose}'s certificate cannot be read", "Empty the Secret it is in.") from error
     return known
 
 
-def _authority(now: datetime) -> tuple[str, str]:
+def _authority(now: datetime, whose: str) -> tuple[str, str]:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Ferry gateway authority")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Ferry {whose} authority")])
     usage = _usage(signs_certificates=True)
     made = (
         _builder(name, name, key.public_key(), now, AUTHORITY_LIFE)
@@ -69,13 +69,15 @@ def _authority(now: datetime) -> tuple[str, str]:
     return _text(made), _key_text(key)
 
 
-def _leaf(authority: str, authority_key: str, names: Sequence[str], now: datetime) -> tuple[str, str]:
+def _leaf(
+    authority: str, authority_key: str, names: Sequence[str], now: datetime, whose: str
+) -> tuple[str, str]:  # fmt: skip
     signer = load_pem_private_key(authority_key.encode(), password=None)
     if not isinstance(signer, ec.EllipticCurvePrivateKey):
         raise TypeError("not our kind of key")
     issuer = x509.load_pem_x509_certificate(authority.encode())
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ferry-gateway")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"ferry-{whose}")])
     made = (
         _builder(subject, issuer.subject, key.public_key(), now, LIFE)
         .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)

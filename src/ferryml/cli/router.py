@@ -19,9 +19,12 @@ Config = Annotated[Path | None, typer.Option("--config", help="TOML file of sett
 def sidecar(config: Config = None) -> None:
     """Make the HAProxy beside us serve the site's table, until told to end."""
     log_to_stderr()
-    from ferryml.settings import RouterSettings
+    from ferryml.settings import ClusterSettings, RouterSettings
 
-    program("ferryml.bootstrap.cluster_router").run_sidecar(settings(RouterSettings, {}, config))
+    cluster = settings(ClusterSettings, {}, config)
+    program("ferryml.bootstrap.cluster_router").run_sidecar(
+        settings(RouterSettings, {}, config), cluster.system_namespace, cluster.allowed_namespaces()
+    )
 
 
 @kit.verb(app, "tap")

@@ -65,12 +65,16 @@ def _values(file: Path | None, changes: list[str | Mapping[str, Any]]) -> Any:
     from ferryml.domain.parse import parse
     from ferryml.sdk.documents import Document, read_document
     from ferryml.sdk.overrides import override
-    from ferryml.settings import ClusterSettings, SiteSettings, load
+    from ferryml.settings import ClusterSettings, RouterSettings, SiteSettings, load
 
     given = read_document(file) if file else Document({}, {}, Path())
     document = override(given, changes)
     chosen: AgentValues = parse(AgentValues, document.data, document.positions).spec
-    for model, said in ((SiteSettings, chosen.site), (ClusterSettings, chosen.cluster)):
+    for model, said in (
+        (SiteSettings, chosen.site),
+        (ClusterSettings, chosen.cluster),
+        (RouterSettings, chosen.router),
+    ):
         load(model, {}, {model.section: dict(said)})
     return chosen
 

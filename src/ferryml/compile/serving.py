@@ -153,7 +153,7 @@ def routes(revision: RevisionOrder, port: int) -> Routes:
 def endpoint_route(uid: str, order: EndpointOrder, plan: Plan, name_instances: bool = True) -> EndpointRoute:
     """What the router is told after a turn; without instances where it finds them by itself."""
     return EndpointRoute(
-        uid=uid, name=order.name, auth_mode=order.auth_mode, key_hashes=order.key_hashes,
+        uid=uid, name=order.name, namespace=order.namespace, auth_mode=order.auth_mode, key_hashes=order.key_hashes,
         token_keys=tuple(_PEM.findall(order.token_public_key)),
         weights=plan.weights, direct=plan.direct, mirror=plan.mirror,
         revisions=tuple(

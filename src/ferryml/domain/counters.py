@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 
 from ferryml.domain.orders import Wire
 
@@ -55,9 +56,16 @@ class Counters(Wire):
     latency: dict[int, int] = {}
     """bucket -> requests."""
     mirror_latency: dict[int, int] = {}
+    parts: dict[str, Counters] = {}
+    """boot -> totals of one router, where several were added up; the fields above are their sum."""
 
     def since(self, mark: Counters | None) -> Counters:
-        """What was added after `mark`; everything when the router restarted in between."""
+        """What was added after `mark`; everything when the router restarted in between.
+
+        Of several routers each counts for itself: one that restarted brings all it has, one that is gone nothing.
+        """
+        if self.parts and mark is not None:
+            return summed({boot: one.since(mark.parts.get(boot)) for boot, one in self.parts.items()})
         if mark is None or mark.boot != self.boot:
             return self
         totals = {name: getattr(self, name) - getattr(mark, name) for name in _TOTALS}
@@ -75,6 +83,25 @@ class Counters(Wire):
     def mirror_quantile_ms(self, share: float) -> float | None:
         """The same for mirrored copies."""
         return _quantile(self.mirror_latency, share)
+
+
+def summed(parts: Mapping[str, Counters]) -> Counters:
+    """The totals of several routers (`boot` -> its own), as one that can be compared with a later sum."""
+    return added(parts.values()).model_copy(update={"parts": dict(parts)})
+
+
+def added(several: Iterable[Counters]) -> Counters:
+    """The plain sum."""
+    totals = dict.fromkeys(_TOTALS, 0)
+    latency: dict[int, int] = {}
+    mirrored: dict[int, int] = {}
+    for one in several:
+        for name in _TOTALS:
+            totals[name] += getattr(one, name)
+        for sums, parts in ((latency, one.latency), (mirrored, one.mirror_latency)):
+            for index, count in parts.items():
+                sums[index] = sums.get(index, 0) + count
+    return Counters(latency=latency, mirror_latency=mirrored, **totals)
 
 
 def _less(now: dict[int, int], then: dict[int, int]) -> dict[int, int]:

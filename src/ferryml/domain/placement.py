@@ -127,7 +127,7 @@ def _check_switches(ask: Ask, place: Place) -> None:
     if ask.work == "endpoint" and place.inventory.get("inference") is False:
         raise Refused(
             "InferenceDisabled", f"site {place.site} of compute {place.compute} does not serve endpoints",
-            "Choose another compute, or IT sets cluster.inference of the site's chart.", {"site": place.site},
+            "Choose another compute, or IT sets inference.enabled of the site's chart.", {"site": place.site},
         )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from typing import Literal
 
 from ferryml.domain.orders import Wire
@@ -49,6 +50,8 @@ class EndpointRoute(Wire):
     uid: str
     name: str
     """As in the scoring URL; unique on the site."""
+    namespace: str = ""
+    """In a cluster: where its pods are, and nowhere else; empty: on this machine."""
     auth_mode: Literal["key", "aml_token"] = "key"
     key_hashes: tuple[str, ...] = ()
     """sha256 hex of each key that opens it."""
@@ -78,6 +81,14 @@ class RouterTable(Wire):
     endpoints: tuple[EndpointRoute, ...] = ()
     peers: tuple[Peer, ...] = ()
     """All replicas that are ready, this one too; fewer than two: nothing is forwarded."""
+
+
+def instance_number(host: str) -> int:
+    """The instance that lives at an address of its own, as pods do: nobody has to share out numbers.
+
+    Raises ValueError for what is no address.
+    """
+    return int(ipaddress.ip_address(host))
 
 
 def key_id(pem: str) -> str:

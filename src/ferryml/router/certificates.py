@@ -50,7 +50,7 @@ def bundle(settings: RouterSettings) -> str:
 
 def demand_tls(settings: RouterSettings, host: str) -> None:
     """Raises Refused when keys would travel in the clear."""
-    if not settings.tls_cert and not settings.allow_insecure and not _is_loopback(host):
+    if not (settings.tls_cert or settings.tls_secret) and not settings.allow_insecure and not _is_loopback(host):
         raise Refused(
             "BadArgument", f"the router will not listen on {host} without TLS: keys would travel in the clear",
             "Set FERRY_ROUTER_TLS_CERT and FERRY_ROUTER_TLS_KEY, or FERRY_ROUTER_ALLOW_INSECURE=true.",

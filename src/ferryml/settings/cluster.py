@@ -110,6 +110,11 @@ class ClusterSettings(Settings):
         int, Field(ge=5), Knob("How long a leader that fell silent keeps others from acting.", unit="s")
     ] = 15
 
+    # The router
+    router_url: Annotated[
+        str, Knob("Base of scoring addresses as callers reach them.", off="empty: from the Service ferry-router")
+    ] = ""
+
     health_port: Annotated[int, Field(ge=0, le=65_535), Knob("Port of the agent's door for probes.")] = 8470
 
     # The gateway

@@ -72,17 +72,28 @@ class RouterSettings(Settings):
         "/run/ferry-router"
     )
     bind: Annotated[str, Knob("In a cluster: scoring address as HOST:PORT.")] = "0.0.0.0:8080"
+    in_cluster: Annotated[
+        bool, Knob("Whether table, pods and certificate are watched in the cluster around us.", off="false: table_file")
+    ] = False
     table_file: Annotated[
-        OptionalPath, Knob("In a cluster: RouterTable as JSON, served whenever it changes.", off="empty: watched for")
+        OptionalPath, Knob("Without a cluster: RouterTable as JSON, served whenever it changes.", off="empty")
     ] = None
-    replica: Annotated[str, Knob("In a cluster: this replica's name among the table's peers.", off="empty")] = ""
+    tls_secret: Annotated[
+        str, Knob("In a cluster: Secret with tls.crt and tls.key of the scoring address.", off="empty: plain HTTP")
+    ] = ""
+    replica: Annotated[
+        str, Knob("In a cluster: this replica's name among the table's peers.", off="empty: the pod's")
+    ] = ""
     peer_bind: Annotated[str, Knob("In a cluster: HOST:PORT for the other replicas.", off="empty: one replica")] = ""
     peer_secret_file: Annotated[
         OptionalPath, Knob("In a cluster: what replicas know one another by; 16 letters or more.", off="empty")
     ] = None
-    door_bind: Annotated[str, Knob("In a cluster: HOST:PORT of state and metrics of the sidecar.")] = "0.0.0.0:9402"
+    door_bind: Annotated[str, Knob("In a cluster: HOST:PORT of what the sidecar tells the operator.")] = "0.0.0.0:9402"
+    metrics_bind: Annotated[str, Knob("In a cluster: HOST:PORT of metrics and probes of the sidecar, plain HTTP.")] = (
+        "0.0.0.0:9403"
+    )
     door_secret_file: Annotated[
-        OptionalPath, Knob("In a cluster: bearer of those who ask for state.", off="empty: nobody may")
+        OptionalPath, Knob("Without a cluster: bearer of those who ask for state.", off="empty: nobody may")
     ] = None
     certificate_name: Annotated[
         str, Knob("Name that the certificate must be for (CNAME of the scoring address).", off="empty")

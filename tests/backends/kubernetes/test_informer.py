@@ -148,3 +148,38 @@ def test_only_what_is_kept_stays_in_memory(kube: PlayKube, make: Make) -> None:
     found = informer.get("default", "a")
     assert found is not None
     assert "data" not in found
+
+
+def test_one_object_by_name(kube: PlayKube) -> None:
+    for name in ("a", "b"):
+        kube.apply(config_map(name, "default"))
+    informer = Informer(kube, CONFIG_MAPS, ("default",)).named("a")
+    informer.start()
+    informer.wait(5)
+    kube.apply(config_map("c", "default"))
+    kube.apply(config_map("a", "default", more="yes"))
+    until(lambda: (informer.get("default", "a") or {}).get("data", {}).get("more") == "yes")
+    assert names(informer) == ["a"]
+    informer.stop()
+    kube.cut_watches()
+
+
+@pytest.mark.parametrize("steadfast", [True, False])
+def test_what_may_not_be_seen_any_more(kube: PlayKube, steadfast: bool) -> None:
+    kube.apply(config_map("a", "default"))
+    informer = Informer(kube, CONFIG_MAPS, ("default",))
+    if steadfast:
+        informer.steadfast()
+    informer.start()
+    informer.wait(5)
+    tried: list[int] = []
+
+    def forbidden(*args: object, **more: object) -> None:
+        tried.append(1)
+        raise Forbidden("ClusterForbidden", "no more")
+
+    kube.list = kube.watch = forbidden  # type: ignore[assignment, method-assign]  the rights are gone
+    kube.cut_watches()
+    until(lambda: bool(tried))
+    until(lambda: bool(names(informer)) == steadfast)
+    informer.stop()

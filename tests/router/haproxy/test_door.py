@@ -2,7 +2,7 @@
 
 import httpx
 
-from ferryml.router.haproxy.door import Door, Shelf, metrics_of, state_of
+from ferryml.router.haproxy.door import Asked, Door, Shelf, metrics_of, state_of
 from router_play import until
 
 UID, A = "endpoint.ws.digits", "a" * 10
@@ -37,7 +37,7 @@ async def test_figures_of_a_router(on):
 
 async def test_it_stops(on):
     play = await on()
-    door = Door(play.router.sidecar, Shelf(), "secret")
+    door = Door(Asked(play.router.sidecar, Shelf(), "secret"))
     url = f"http://127.0.0.1:{door.start('127.0.0.1', 0)}"
     assert httpx.get(f"{url}/readyz", trust_env=False).text == "ok"
     door.stop()

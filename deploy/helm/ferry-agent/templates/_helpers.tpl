@@ -51,6 +51,7 @@ package_index proxy
   "FERRY_CLUSTER_RUNNER_IMAGE" (include "ferry.runnerImage" .)
   "FERRY_CLUSTER_IMAGE_PULL_POLICY" .Values.images.pullPolicy
   "FERRY_CLUSTER_STATE_DIR" "/var/lib/ferry"
+  "FERRY_CLUSTER_INFERENCE" (toJson .Values.inference.enabled)
   "FERRY_LOG_LEVEL" .Values.logLevel }}
 {{- if or .Values.ca.pem .Values.ca.configMap }}
 {{- $_ := set $said "FERRY_SITE_CA_BUNDLE" "/etc/ferry/ca/ca.pem" }}

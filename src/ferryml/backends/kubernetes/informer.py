@@ -50,7 +50,8 @@ class Informer:
         heard: Callable[[Manifest, bool], None] = lambda body, gone: None,
         keep: Callable[[Manifest], Manifest] = lambda body: body,
     ) -> None:  # fmt: skip
-        self._kube, self._kind, self._labels = kube, kind, labels
+        self._kube, self._kind, self._labels, self._fields = kube, kind, labels, ""
+        self._forget = True
         self._index, self._heard, self._keep = index, heard, keep
         self.sighted: Callable[[str], None] = lambda namespace: None
         """Told of each namespace that may be looked into again, after everything in it was heard of."""
@@ -60,6 +61,16 @@ class Informer:
         self._words: defaultdict[str, set[Place]] = defaultdict(set)
         self._stopping = threading.Event()
         self._followers = [_Follower(self, namespace) for namespace in (namespaces or ("",))]
+
+    def named(self, name: str) -> Informer:
+        """Only the object of this name, which a Role may allow by name. Before `start`."""
+        self._fields = f"metadata.name={name}"
+        return self
+
+    def steadfast(self) -> Informer:
+        """What may not be seen any more stays as it was, instead of counting as gone. Before `start`."""
+        self._forget = False
+        return self
 
     def start(self) -> None:
         for follower in self._followers:
@@ -185,7 +196,8 @@ class _Follower:
                 since = ""
             except FerryError as error:
                 gone = isinstance(error, Forbidden | NotFound)
-                if gone:
+                if gone and self._of._forget:
+                    # this kind or namespace cannot be seen: what was known of it does not count any more
                     since = ""
                     self._not_seen(error)
                     self.synced.set()
@@ -204,7 +216,7 @@ class _Follower:
 
     def _list(self) -> str:
         of = self._of
-        listing = of._kube.list(of._kind, self._namespace, of._labels)
+        listing = of._kube.list(of._kind, self._namespace, of._labels, of._fields)
         of._relisted(self._namespace, listing)
         of._sees(self._namespace)
         self.synced.set()
@@ -212,7 +224,7 @@ class _Follower:
 
     def _follow(self, since: str) -> str:
         of = self._of
-        self._watch = of._kube.watch(of._kind, self._namespace, since, of._labels)
+        self._watch = of._kube.watch(of._kind, self._namespace, since, of._labels, of._fields)
         for change in self._watch:
             if of._stopping.is_set():
                 self._watch.close()

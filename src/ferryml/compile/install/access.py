@@ -9,6 +9,10 @@ from ferryml.compile.install.kit import (
     GATEWAY_KEY,
     JOIN,
     PREPARATION,
+    ROUTER,
+    ROUTER_DOOR,
+    ROUTER_KEY,
+    ROUTER_TABLE,
     SITE,
     Manifest,
     obj,
@@ -74,12 +78,21 @@ SYSTEM_RULES = (
 """What it does beside its own programs: it remembers orders there, and makes no pod, for pods can mount Secrets."""
 EVERYWHERE_RULES = (rule("", ("namespaces",), (*READ, "create")),)
 """In cluster-wide mode, beside."""
+ROUTER_RULES = (rule("discovery.k8s.io", ("endpointslices",), READ),)
+"""Of the router in a namespace where endpoints may be: which pods take requests."""
+ROUTERS_OPERATOR = (
+    rule("", ("secrets",), KEEP, (ROUTER_TABLE,)),
+    rule("", ("secrets",), ("get",), (ROUTER_DOOR,)),
+    rule("discovery.k8s.io", ("endpointslices",), READ),
+)
+"""The agent, beside, where there are routers: it writes their table and asks them."""
 GATEWAY_CLUSTER_RULES = (rule("authentication.k8s.io", ("tokenreviews",), ("create",)),)
 
 
 def accounts(values: AgentValues, namespace: str) -> list[Manifest]:
-    """Agent and gateway have credentials of their own; preparations have an account that may do nothing."""
+    """Each program has credentials of its own; preparations have an account that may do nothing."""
     return [
+        *([obj("v1", "ServiceAccount", ROUTER, namespace)] if values.inference.enabled else []),
         obj("v1", "ServiceAccount", AGENT, namespace),
         obj("v1", "ServiceAccount", GATEWAY, namespace),
         obj("v1", "ServiceAccount", PREPARATION, values.environments.namespace, automountServiceAccountToken=False),
@@ -100,6 +113,7 @@ def access(values: AgentValues, namespace: str) -> list[Manifest]:
             rule("", ("secrets",), (*KEEP, "delete"), (AGENT_KEY, JOIN)),
             *SYSTEM_RULES,
             rule("coordination.k8s.io", ("leases",), KEEP, (AGENT,)),
+            *(ROUTERS_OPERATOR if values.inference.enabled else ()),
         )),
         *_own(GATEWAY, namespace, (
             rule("", ("secrets",), KEEP, (GATEWAY_KEY,)),
@@ -107,6 +121,7 @@ def access(values: AgentValues, namespace: str) -> list[Manifest]:
             rule("", ("configmaps",), KEEP, (GATEWAY,)),
             rule("", ("configmaps",), READ, (SITE,)),
         )),
+        *(_router(values, namespace) if values.inference.enabled else ()),
     ]  # fmt: skip
 
 
@@ -120,6 +135,25 @@ def work_namespaces(values: AgentValues, namespace: str) -> tuple[str, ...]:
             "Give computes and environments namespaces of their own.",
         )  # fmt: skip
     return (environments, *(name for name in named if name != environments))
+
+
+def _router(values: AgentValues, namespace: str) -> list[Manifest]:
+    role, account = role_name(namespace, "router"), (ROUTER, namespace)
+    bindings = (
+        [_cluster_binding(role, ROUTER, namespace)]
+        if values.cluster_wide
+        else [_binding(role, one, "ClusterRole", role, account) for one in work_namespaces(values, namespace)]
+    )
+    tls = values.inference.tls_secret
+    return [
+        _cluster_role(role, ROUTER_RULES),
+        *bindings,
+        *_own(ROUTER, namespace, (
+            rule("", ("secrets",), READ, (ROUTER_TABLE,)),
+            rule("", ("secrets",), KEEP, (ROUTER_KEY, ROUTER_DOOR)),
+            *((rule("", ("secrets",), ("get",), (tls,)),) if tls else ()),
+        )),
+    ]  # fmt: skip
 
 
 def _work_bindings(values: AgentValues, namespace: str, role: str) -> list[Manifest]:

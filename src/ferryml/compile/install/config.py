@@ -14,6 +14,10 @@ from ferryml.compile.install.kit import (
     GATEWAY,
     GATEWAY_KEY,
     JOIN,
+    ROUTER_DOOR,
+    ROUTER_KEY,
+    ROUTER_TABLE,
+    ROUTER_TLS,
     SETTINGS,
     SITE,
     Manifest,
@@ -39,6 +43,18 @@ def kept(values: AgentValues, namespace: str) -> list[Manifest]:
     ]
     if values.ca.pem:
         made.append(obj("v1", "ConfigMap", AUTHORITIES, namespace, data={"ca.pem": values.ca.pem}))
+    return [*made, *_router_kept(values, namespace)]
+
+
+def _router_kept(values: AgentValues, namespace: str) -> list[Manifest]:
+    if not values.inference.enabled:
+        return []
+    names = (ROUTER_TABLE, ROUTER_KEY, ROUTER_DOOR)
+    made = [obj("v1", "Secret", name, namespace, type="Opaque") for name in names]
+    tls = values.inference.tls
+    if tls.certificate:
+        data = {"tls.crt": _base64(tls.certificate), "tls.key": _base64(tls.key)}
+        made.append(obj("v1", "Secret", ROUTER_TLS, namespace, type="kubernetes.io/tls", data=data))
     return made
 
 
@@ -93,6 +109,7 @@ def _fixed(values: AgentValues, namespace: str, version: str) -> dict[str, Scala
         "FERRY_CLUSTER_RUNNER_IMAGE": image(values.images, values.images.runner, version),
         "FERRY_CLUSTER_IMAGE_PULL_POLICY": values.images.pull_policy,
         "FERRY_CLUSTER_STATE_DIR": STATE_FOLDER,
+        "FERRY_CLUSTER_INFERENCE": values.inference.enabled,
         "FERRY_LOG_LEVEL": values.log_level,
     }
     if values.ca.pem or values.ca.config_map:

@@ -10,6 +10,8 @@ from ferryml.compile.install.values import AgentValues
 Manifest = dict[str, Any]
 
 AGENT, GATEWAY, PREPARATION = "ferry-agent", "ferry-gateway", "ferry-preparation"
+ROUTER, PEERS = "ferry-router", "ferry-router-peers"
+ROUTER_TABLE, ROUTER_KEY, ROUTER_DOOR, ROUTER_TLS = (f"{ROUTER}-{part}" for part in ("table", "key", "door", "tls"))
 AGENT_KEY, GATEWAY_KEY, JOIN, SETTINGS = "ferry-agent-key", "ferry-gateway-key", "ferry-join", "ferry-settings"
 SITE, CURSOR, STORE, AUTHORITIES = "ferry-site", "ferry-cursor", "ferry-store", "ferry-ca"
 PART_OF = {"app.kubernetes.io/part-of": "ferry"}

@@ -7,6 +7,7 @@ from ferryml.compile.install.config import kept
 from ferryml.compile.install.kit import Manifest, obj
 from ferryml.compile.install.policies import policies
 from ferryml.compile.install.programs import programs, store
+from ferryml.compile.install.routers import routers
 from ferryml.compile.install.values import AgentValues
 
 
@@ -18,6 +19,7 @@ def agent(values: AgentValues, namespace: str, version: str) -> list[Manifest]:
         *access(values, namespace),
         *policies(values, namespace),
         *programs(values, namespace, version),
+        *routers(values, namespace, version),
     ]
 
 

@@ -1,9 +1,10 @@
-"""Who may call Ferry's own pods: the agent nobody, the gateway only pods of Ferry's making."""
+"""Who may call Ferry's own pods: the agent nobody, the gateway only pods of Ferry's making, the router all callers."""
 
 from __future__ import annotations
 
-from ferryml.compile.install.kit import AGENT, GATEWAY, Manifest, obj
+from ferryml.compile.install.kit import AGENT, GATEWAY, ROUTER, Manifest, obj
 from ferryml.compile.install.programs import GATEWAY_PORT
+from ferryml.compile.install.routers import DOOR_PORT, METRICS_PORT, PEER_PORT, SCORE_PORT
 from ferryml.compile.install.values import AgentValues
 
 NETWORKING = "networking.k8s.io/v1"
@@ -38,7 +39,26 @@ def policies(values: AgentValues, namespace: str) -> list[Manifest]:
                 {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
             ],
         }),
+        *([_router(values, namespace)] if values.inference.enabled else []),
     ]  # fmt: skip
+
+
+def _router(values: AgentValues, namespace: str) -> Manifest:
+    """What it may call is left open: pods that serve, in any namespace of a compute, and the API server."""
+
+    def from_pods(name: str, port: int) -> Manifest:
+        caller = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": name}}}
+        return {"from": [caller], "ports": [{"port": port, "protocol": "TCP"}]}
+
+    rules: list[Manifest] = [
+        {"ports": [{"port": SCORE_PORT, "protocol": "TCP"}]},
+        from_pods(AGENT, DOOR_PORT),
+        from_pods(ROUTER, PEER_PORT),
+    ]
+    if values.inference.router.metrics or values.inference.router.pod_monitor:
+        rules.append({"ports": [{"port": METRICS_PORT, "protocol": "TCP"}]})
+    pods = {"app.kubernetes.io/name": ROUTER}
+    return _policy(ROUTER, namespace, pods, {"policyTypes": ["Ingress"], "ingress": rules})
 
 
 def _policy(name: str, namespace: str, pods: dict[str, str], rules: Manifest) -> Manifest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 Scalar = bool | int | float | str
@@ -19,9 +19,14 @@ FIXED_SITE_SETTINGS = (
     "backend", "ca_bundle", "gateway_host", "gateway_port", "router_host", "router_port", "state_dir",
 )  # fmt: skip
 FIXED_CLUSTER_SETTINGS = (
-    "environments_namespace", "gateway_host", "gateway_port", "image_aliases_json", "image_pull_policy", "namespaces",
-    "package_ca", "runner_image", "state_dir", "system_namespace", "workload_node_selector_json",
+    "environments_namespace", "gateway_host", "gateway_port", "image_aliases_json", "image_pull_policy", "inference",
+    "namespaces", "package_ca", "runner_image", "state_dir", "system_namespace", "workload_node_selector_json",
     "workload_tolerations_json",
+)  # fmt: skip
+FIXED_ROUTER_SETTINGS = (
+    "allow_insecure", "bind", "certificate_name", "cors_origins", "door_bind", "door_secret_file", "folder",
+    "in_cluster", "metrics_bind", "peer_bind", "peer_secret_file", "replica", "table_file", "tls_cert", "tls_key",
+    "tls_secret",
 )  # fmt: skip
 """Settings that follow from other values, or from what a pod is."""
 
@@ -43,6 +48,8 @@ class Images(Part):
     """Image of agent and gateway."""
     runner: str = "ferry-runner"
     """Image that stands beside a user's container."""
+    router: str = "ferry-router"
+    """Image of the router: HAProxy and what stands beside it."""
     tag: str = ""
     """Empty: the version of the chart."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
@@ -119,6 +126,83 @@ class EnvironmentsPlace(Part):
     """Make it, and keep it at uninstalling unless `purge`; false: it exists already."""
 
 
+class RouterService(Part):
+    """How callers reach the router."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
+    """ClusterIP: from inside, or through an Ingress of yours; NodePort, LoadBalancer: from outside, too."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """0: 443 with TLS, 80 without."""
+    node_port: Annotated[int, Field(ge=0, le=32_767)] = 0
+    """0: one is chosen."""
+    annotations: Mapping[str, str] = {}
+    """What a cloud wants to be told, e.g. service.beta.kubernetes.io/azure-load-balancer-internal: "true"."""
+    source_ranges: tuple[str, ...] = ()
+    """Networks from which a load balancer takes calls; empty: any."""
+
+
+class RouterTls(Part):
+    """The certificate of the scoring address. Renewed in its Secret, it is served without a restart."""
+
+    secret: str = ""
+    """A Secret of the system namespace with tls.crt and tls.key (or cert.pem and key.pem)."""
+    certificate: str = ""
+    """Instead: the chain itself, PEM, from the server's certificate to the root."""
+    key: str = ""
+    """Its private key, PEM, without a password."""
+    cname: str = ""
+    """Name by which callers reach the router; the certificate must be for it."""
+
+
+class RouterProgram(Part):
+    """The router."""
+
+    replicas: Literal[1, 3] = 1
+    """3: on three nodes at least, one survives the loss of any two."""
+    service: RouterService = RouterService()
+    resources: Resources = Resources(
+        requests=Amounts(cpu="500m", memory="256Mi"), limits=Amounts(cpu="2", memory="1Gi")
+    )
+    sidecar_resources: Resources = Resources(
+        requests=Amounts(cpu="50m", memory="96Mi"), limits=Amounts(cpu="1", memory="384Mi")
+    )
+    tap_resources: Resources = Resources(
+        requests=Amounts(cpu="50m", memory="96Mi"), limits=Amounts(cpu="1", memory="384Mi")
+    )
+    metrics: bool = False
+    """Any pod may read its metrics (port 9403), as Prometheus must; its pods are annotated for it."""
+    pod_monitor: bool = False
+    """A PodMonitor for a Prometheus Operator that is there; says `metrics`, too."""
+
+
+class Inference(Part):
+    """Online endpoints."""
+
+    enabled: bool = False
+    """Endpoints may be served here: the router is installed."""
+    allow_insecure_connections: bool = False
+    """Plain HTTP, when no certificate is given: keys travel in the clear, unless something else ends TLS."""
+    cors_origins: tuple[str, ...] = ()
+    """Web origins that may call endpoints; * for any."""
+    tls: RouterTls = RouterTls()
+    router: RouterProgram = RouterProgram()
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Inference:
+        if bool(self.tls.certificate) != bool(self.tls.key) or (self.tls.secret and self.tls.certificate):
+            raise ValueError("inference.tls takes a secret, or certificate and key")
+        if self.enabled and not self.tls_secret and not self.allow_insecure_connections:
+            raise ValueError("endpoints need a certificate: set inference.tls, or inference.allowInsecureConnections")
+        if self.enabled and self.tls_secret and not self.tls.cname:
+            raise ValueError("inference.tls.cname is needed: the name that the certificate is for")
+        return self
+
+    @property
+    def tls_secret(self) -> str:
+        """Where the certificate is; empty: plain HTTP."""
+        return self.tls.secret or ("ferry-router-tls" if self.tls.certificate else "")
+
+
 class Workloads(Part):
     """Where users' pods run and how their images are found."""
 
@@ -137,6 +221,8 @@ class AgentValues(Part):
     """Settings of the section `site` by their names in docs/settings.md; `name` and `server_url` are needed."""
     cluster: Mapping[str, Scalar] = {}
     """Settings of the section `cluster` by their names in docs/settings.md."""
+    router: Mapping[str, Scalar] = {}
+    """Settings of the section `router` by their names in docs/settings.md: sizes, limits, timeouts."""
     join_token: str = ""
     """The one-time token of `ferry site create`; worthless once the site has joined."""
     namespaces: tuple[Namespace, ...] = ("default",)
@@ -148,6 +234,7 @@ class AgentValues(Part):
     agent: AgentProgram = AgentProgram()
     gateway: GatewayProgram = GatewayProgram()
     environments: EnvironmentsPlace = EnvironmentsPlace()
+    inference: Inference = Inference()
     workloads: Workloads = Workloads()
     node_selector: Mapping[str, str] = {}
     """Node labels that Ferry's own pods ask for."""
@@ -160,7 +247,7 @@ class AgentValues(Part):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least level that the programs log."""
     network_policy: bool = True
-    """Only Ferry's pods may call the gateway, nobody the agent."""
+    """Only Ferry's pods may call the gateway, nobody the agent; the router is open where callers come in."""
     purge: bool = False
     """Uninstalling also removes the custom resource definitions of Ferry, the site store's volume and the namespace of
     environments."""

@@ -1,11 +1,18 @@
-"""What the site's operator asks a sidecar: how far it is, what it counted, who is busy. Read only; Prometheus too."""
+"""What the site's operator asks a sidecar: how far it is, what it counted, who is busy. Read only; Prometheus too.
+
+In a cluster there are two: one over TLS for the operator, one without for probes and metrics, which hold no secret.
+"""
 
 from __future__ import annotations
 
 import hmac
 import json
+import ssl
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
@@ -49,18 +56,33 @@ class Shelf:
             return [one for one in self._kept if one[0] > number][:most]
 
 
-class Door:
-    """An HTTP server of its own. `secret` is the bearer for everything but health and metrics."""
+MOST_WAIT_S = 30.0
 
-    def __init__(self, sidecar: Sidecar, shelf: Shelf, secret: str) -> None:
-        handler = type("Handler", (_Handler,), {"sidecar": sidecar, "shelf": shelf, "secret": secret})
-        self._make = handler
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a door answers from."""
+
+    sidecar: Sidecar
+    shelf: Shelf
+    secret: str
+    """Bearer for everything but health and metrics; empty: nothing else is told."""
+    places: Callable[[str], int] = lambda revision: 0
+    """NAMESPACE/REVISION -> its pods that take requests, as far as is known here."""
+
+
+class Door:
+    """An HTTP server of its own, with TLS when a context is given."""
+
+    def __init__(self, asked: Asked, tls: ssl.SSLContext | None = None) -> None:
+        self._make = type("Handler", (_Handler,), {"asked": asked})
+        self._tls = tls
         self._server: ThreadingHTTPServer | None = None
 
     def start(self, host: str, port: int) -> int:
         """Listen; returns the port."""
-        server = self._server = ThreadingHTTPServer((host, port), self._make)
-        server.daemon_threads = True
+        server = self._server = _Server((host, port), self._make)
+        server.tls = self._tls
         threading.Thread(target=server.serve_forever, name="router-door", daemon=True).start()
         return int(server.server_address[1])
 
@@ -121,41 +143,81 @@ def _labels(endpoint: EndpointRoute, deployment: str, revision: str) -> str:
     return f'endpoint="{endpoint.name}",deployment="{deployment}",revision="{revision}"'
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+    tls: ssl.SSLContext | None = None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """In the connection's own thread, so that a slow handshake keeps nobody waiting."""
+        if self.tls is not None:
+            request.settimeout(_Handler.timeout)
+            try:
+                request = self.tls.wrap_socket(request, server_side=True)
+            except OSError:
+                return  # a stranger
+        super().finish_request(request, client_address)
+        if self.tls is not None:
+            request.close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Callers that go away are nobody's fault."""
+
+
 class _Handler(BaseHTTPRequestHandler):
-    sidecar: ClassVar[Sidecar]
-    shelf: ClassVar[Shelf]
-    secret: ClassVar[str]
+    asked: ClassVar[Asked]
     timeout = 10
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        """/healthz /readyz /metrics /state /captured?after=N"""
-        asked = urlsplit(self.path)
-        if asked.path == "/healthz" or (asked.path == "/readyz" and self.sidecar.acknowledged >= 0):
+        """/healthz /readyz /metrics /state /captured?after=N /served?generation=N /places?of=NAMESPACE/REVISION
+
+        The last two wait up to `wait_s` for it to be so.
+        """
+        asked, sidecar = urlsplit(self.path), self.asked.sidecar
+        said = {name: values[0] for name, values in parse_qs(asked.query).items()}
+        if asked.path == "/healthz" or (asked.path == "/readyz" and sidecar.acknowledged >= 0):
             self._say(200, "text/plain", b"ok")
         elif asked.path == "/readyz":
             self._say(503, "text/plain", b"no table yet")
         elif asked.path == "/metrics":
-            self._say(200, "text/plain; version=0.0.4", metrics_of(self.sidecar).encode())
-        elif not hmac.compare_digest(self.headers.get("authorization", ""), f"Bearer {self.secret}"):
+            self._say(200, "text/plain; version=0.0.4", metrics_of(sidecar).encode())
+        elif not self._is_operator():
             self._say(401, "application/json", b'{"error": {"code": "Unauthenticated"}}')
         elif asked.path == "/state":
             self._tell(self._state())
         elif asked.path == "/captured":
-            after = parse_qs(asked.query).get("after", ["0"])[0]
-            self._tell(self.shelf.after(int(after) if after.isdecimal() else 0))
+            self._tell(self.asked.shelf.after(_number(said.get("after"))))
+        elif asked.path == "/served":
+            wait_s = _wait_s(said)
+            self._tell({"acknowledged": sidecar.await_generation(_number(said.get("generation")), wait_s)})
+        elif asked.path == "/places":
+            self._tell({"places": self._places(said.get("of", ""), _wait_s(said))})
         else:
             self._say(404, "application/json", b'{"error": {"code": "NotFound"}}')
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: it is asked every second."""
 
+    def _is_operator(self) -> bool:
+        given = self.headers.get("authorization", "").encode()
+        return bool(self.asked.secret) and hmac.compare_digest(given, f"Bearer {self.asked.secret}".encode())
+
+    def _places(self, revision: str, wait_s: float) -> int:
+        until = time.monotonic() + wait_s
+        while not (found := self.asked.places(revision)) and time.monotonic() < until:
+            time.sleep(0.01)
+        return found
+
     def _state(self) -> dict[str, Any]:
+        sidecar = self.asked.sidecar
         try:
-            endpoints = {one.uid: state_of(self.sidecar, one) for one in self.sidecar.endpoints}
+            endpoints = {one.uid: state_of(sidecar, one) for one in sidecar.endpoints}
         except FerryError:
             endpoints = {}  # HAProxy is being replaced; the next look has it
         return {
-            "acknowledged": self.sidecar.acknowledged, "reloads": self.sidecar.reloads, "endpoints": endpoints,
+            "acknowledged": sidecar.acknowledged, "reloads": sidecar.reloads, "endpoints": endpoints,
         }  # fmt: skip
 
     def _tell(self, value: object) -> None:
@@ -167,3 +229,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() and len(text) < 20 else 0
+
+
+def _wait_s(said: dict[str, str]) -> float:
+    try:
+        return min(MOST_WAIT_S, max(0.0, float(said.get("wait_s", "0"))))
+    except ValueError:
+        return 0.0

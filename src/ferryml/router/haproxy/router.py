@@ -46,7 +46,7 @@ def options_of(settings: RouterSettings, places: Places, bind: tuple[str, ...]) 
         bind=bind,
         peer_bind=places.peer_bind,
         peer_secret=places.peer_secret,
-        certificate=settings.tls_cert is not None,
+        certificate=settings.tls_cert is not None or bool(settings.tls_secret),
         threads=settings.threads,
         max_connections=settings.max_connections,
         max_body_bytes=settings.max_body_bytes,

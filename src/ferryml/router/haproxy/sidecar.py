@@ -56,10 +56,13 @@ class Sidecar:
         """Whether the workers serve `_shape`; after a change that failed only a reload makes sure."""
         self._table = RouterTable()
         self._draining: set[DrainServer] = set()
+        self._left: set[int] = set()
+        """Workers that said their last; read again, everything would count twice."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="router-sidecar", daemon=True)
         self.acknowledged = -1
         """Generation of the table that every worker serves."""
+        self._served = threading.Condition()
         self.reloads = 0
 
     def start(self) -> None:
@@ -88,8 +91,16 @@ class Sidecar:
             else:
                 self._change(self._shape, new, before)
             self._certain = True
+        with self._served:
             self.acknowledged = table.generation
-            return table.generation
+            self._served.notify_all()
+        return table.generation
+
+    def await_generation(self, generation: int, wait_s: float) -> int:
+        """The generation that is served, once it is that one or a later, or the time is over."""
+        with self._served:
+            self._served.wait_for(lambda: self.acknowledged >= generation, wait_s)
+            return self.acknowledged
 
     @property
     def endpoints(self) -> tuple[EndpointRoute, ...]:
@@ -243,15 +254,19 @@ class Sidecar:
         with self._lock:
             workers = self._master.workers()
             followed = self._rings.followed()
+            self._left &= {worker.pid for worker in workers}
             for worker in workers:
-                if worker.current and worker.pid not in followed:
+                if worker.current and worker.pid not in followed | self._left:
                     self._rings.follow(worker.pid, from_start=True)
-                if not worker.current and worker.pid in followed and self._idle(worker.pid):
+                if worker.pid in followed - self._left and self._ends(worker.pid):
+                    self._left.add(worker.pid)
                     self._rings.leave(worker.pid)
 
-    def _idle(self, pid: int) -> bool:
-        rows = self._master.ask(pid, "show stat -1 1 -1").splitlines()
-        return all(int(row.split(",")[4] or 0) == 0 for row in rows if row.startswith(("edge,", "inner,", "peers,")))
+    def _ends(self, pid: int) -> bool:
+        """It was told to take no more, and has nothing left to do: it waits for us alone."""
+        rows = [row.split(",") for row in self._master.ask(pid, "show stat -1 1 -1").splitlines()]
+        ours = [row for row in rows if row[0] in ("edge", "inner", "peers")]
+        return all(row[17] == "STOP" and int(row[4] or 0) == 0 for row in ours) and bool(ours)
 
     def _end_overdue(self) -> None:
         shape = self._shape or Shape()

@@ -1,0 +1,40 @@
+"""Which pods stand behind a Service, as the cluster's own EndpointSlices tell: ready ones, at their addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ferryml.backends.kubernetes.kube import Manifest
+
+SERVICE = "kubernetes.io/service-name"
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Place:
+    """One port of one pod."""
+
+    pod: str
+    host: str
+    port: int
+
+
+def places_of(bodies: Iterable[Manifest], port: str) -> tuple[Place, ...]:
+    """Pods of these slices that take requests, each once: ready, and not on their way out."""
+    return tuple(sorted({place for body in bodies for place in _places(body, port)}))
+
+
+def _places(body: Manifest, port: str) -> Iterator[Place]:
+    number = next((one.get("port") for one in body.get("ports") or () if one.get("name") == port), None)
+    if not number or body.get("addressType") not in ("IPv4", "IPv6"):
+        return
+    for endpoint in body.get("endpoints") or ():
+        pod = endpoint.get("targetRef") or {}
+        if pod.get("kind") == "Pod" and _takes(endpoint.get("conditions") or {}) and endpoint.get("addresses"):
+            yield Place(str(pod["name"]), str(endpoint["addresses"][0]), int(number))
+
+
+def _takes(conditions: dict[str, Any]) -> bool:
+    """Unknown counts as ready (KEP-752); one that is terminating may still answer, but gets nothing new."""
+    return conditions.get("ready") is not False and not conditions.get("terminating")

@@ -1,0 +1,143 @@
+"""Router pods: nothing unless asked for; then small, replaceable, and never without their last counts."""
+
+import pytest
+from pydantic import ValidationError
+
+from ferryml.compile.install.access import access
+from ferryml.compile.install.config import kept
+from ferryml.compile.install.manifests import agent
+from ferryml.compile.install.policies import policies
+from ferryml.compile.install.routers import routers
+from ferryml.compile.install.values import FIXED_ROUTER_SETTINGS, AgentValues
+from ferryml.settings import RouterSettings
+
+TLS = {"enabled": True, "tls": {"secret": "score-tls", "cname": "score.example"}}
+
+
+def values(router=None, **inference):
+    return AgentValues.model_validate(
+        {"inference": {**TLS, **inference, "router": router or {}}, "namespaces": ["team"]}
+    )
+
+
+def made(chosen):
+    return {(body["kind"], body["metadata"]["name"]): body for body in routers(chosen, "sys", "1")}
+
+
+def pod(chosen):
+    return made(chosen)["Deployment", "ferry-router"]["spec"]["template"]["spec"]
+
+
+def test_nothing_of_it_unless_endpoints_are_wanted():
+    assert routers(AgentValues(), "sys", "1") == []
+    assert not [body for body in agent(AgentValues(), "sys", "1") if "router" in body["metadata"]["name"]]
+
+
+def test_haproxy_ends_before_what_reads_its_counts():
+    spec = pod(values())
+    assert [one["name"] for one in spec["containers"]] == ["haproxy"]
+    assert {one["name"]: one["restartPolicy"] for one in spec["initContainers"]} == {
+        "sidecar": "Always",
+        "tap": "Always",
+    }
+    for one in (*spec["containers"], *spec["initContainers"]):
+        assert one["securityContext"]["readOnlyRootFilesystem"]
+        assert one["image"] == "ferry-router:1"
+    assert "USR1" in spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][2]
+    assert spec["terminationGracePeriodSeconds"] > 300, "the longest request may end"
+
+
+def test_only_the_sidecar_may_speak_to_the_api_by_name():
+    bodies = {(body["kind"], body["metadata"]["name"]): body for body in access(values(), "sys")}
+    rules = bodies["Role", "ferry-router"]["rules"]
+    names = {name for one in rules for name in one["resourceNames"]}
+    assert names == {"ferry-router-table", "ferry-router-key", "ferry-router-door", "score-tls"}
+    assert not any("update" in one["verbs"] for one in rules if "ferry-router-table" in one["resourceNames"])
+    assert bodies["ClusterRole", "sys-router"]["rules"] == [
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]}
+    ]
+    agents = [
+        one for one in bodies["Role", "ferry-agent"]["rules"] if "ferry-router-key" in one.get("resourceNames", ())
+    ]
+    assert agents == [], "the routers' private key is theirs alone"
+
+
+def test_three_stand_apart_and_go_one_by_one():
+    three = values({"replicas": 3})
+    rule = pod(three)["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0]
+    assert rule["topologyKey"] == "kubernetes.io/hostname"
+    spec = made(three)["Deployment", "ferry-router"]["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    assert made(three)["PodDisruptionBudget", "ferry-router"]["spec"]["maxUnavailable"] == 1
+    assert ("PodDisruptionBudget", "ferry-router") not in made(values())
+    assert "affinity" not in pod(values())
+    assert made(values())["Deployment", "ferry-router"]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def environ(chosen):
+    return {one["name"]: one.get("value", "") for one in pod(chosen)["initContainers"][0]["env"]}
+
+
+def test_peers_only_where_there_are_some():
+    assert environ(values())["FERRY_ROUTER_PEER_BIND"] == ""
+    assert environ(values({"replicas": 3}))["FERRY_ROUTER_PEER_BIND"] == "0.0.0.0:9401"
+
+
+def test_what_the_chart_decides_cannot_be_said_twice():
+    assert set(FIXED_ROUTER_SETTINGS) <= set(RouterSettings.model_fields)
+    said = {
+        name.removeprefix("FERRY_ROUTER_").lower() for name in environ(values()) if name.startswith("FERRY_ROUTER_")
+    }
+    assert said <= set(FIXED_ROUTER_SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("inference", "words"),
+    [
+        ({"tls": {}}, "need a certificate"),
+        ({"tls": {"secret": "x"}}, "cname is needed"),
+        ({"tls": {"certificate": "x", "cname": "y"}}, "certificate and key"),
+        ({"tls": {"secret": "s", "certificate": "x", "key": "z", "cname": "y"}}, "certificate and key"),
+    ],
+)
+def test_what_would_leave_keys_in_the_clear_is_refused(inference, words):
+    with pytest.raises(ValidationError, match=words):
+        values(**inference)
+
+
+def test_plain_http_only_when_it_is_said():
+    plain = values(tls={}, allow_insecure_connections=True)
+    assert made(plain)["Service", "ferry-router"]["spec"]["ports"][0] == {
+        "name": "http",
+        "port": 80,
+        "targetPort": "score",
+    }
+    assert environ(plain)["FERRY_ROUTER_TLS_SECRET"] == ""
+    assert pod(plain)["containers"][0]["readinessProbe"]["httpGet"]["scheme"] == "HTTP"
+
+
+def test_a_certificate_in_the_values_is_kept_in_a_secret():
+    chosen = values(tls={"certificate": "c", "key": "k", "cname": "n"})
+    secret = next(body for body in kept(chosen, "sys") if body["metadata"]["name"] == "ferry-router-tls")
+    assert set(secret["data"]) == {"tls.crt", "tls.key"}
+    assert environ(chosen)["FERRY_ROUTER_TLS_SECRET"] == "ferry-router-tls"
+
+
+def test_who_may_call_which_port():
+    def rules(chosen):
+        body = next(one for one in policies(chosen, "sys") if one["metadata"]["name"] == "ferry-router")
+        return {rule["ports"][0]["port"]: rule.get("from") for rule in body["spec"]["ingress"]}
+
+    plain = rules(values())
+    assert plain[8080] is None
+    assert plain[9402] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "ferry-agent"}}}]
+    assert plain[9401] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "ferry-router"}}}]
+    assert 9403 not in plain
+    assert rules(values({"podMonitor": True}))[9403] is None
+
+
+def test_a_monitor_only_for_those_who_have_an_operator_for_it():
+    assert ("PodMonitor", "ferry-router") in made(values({"podMonitor": True}))
+    assert ("PodMonitor", "ferry-router") not in made(values({"metrics": True}))
+    notes = made(values({"metrics": True}))["Deployment", "ferry-router"]["spec"]["template"]["metadata"]["annotations"]
+    assert notes == {"prometheus.io/scrape": "true", "prometheus.io/port": "9403"}
