@@ -11,7 +11,7 @@ from contract_kube import config_map, until
 from ferryml.backends.kubernetes.informer import Informer
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, Kind
 from ferryml.backends.kubernetes.kube import Manifest, name_of
-from ferryml.domain.errors import Forbidden
+from ferryml.domain.errors import Forbidden, NotFound
 from kube_play import PlayKube
 
 Make = Callable[..., Informer]
@@ -165,7 +165,7 @@ def test_one_object_by_name(kube: PlayKube) -> None:
 
 
 @pytest.mark.parametrize("steadfast", [True, False])
-def test_what_may_not_be_seen_any_more(kube: PlayKube, steadfast: bool) -> None:
+def test_what_is_not_there_any_more(kube: PlayKube, steadfast: bool) -> None:
     kube.apply(config_map("a", "default"))
     informer = Informer(kube, CONFIG_MAPS, ("default",))
     if steadfast:
@@ -174,11 +174,11 @@ def test_what_may_not_be_seen_any_more(kube: PlayKube, steadfast: bool) -> None:
     informer.wait(5)
     tried: list[int] = []
 
-    def forbidden(*args: object, **more: object) -> None:
+    def unknown(*args: object, **more: object) -> None:
         tried.append(1)
-        raise Forbidden("ClusterForbidden", "no more")
+        raise NotFound("NotFound", "no such kind any more")
 
-    kube.list = kube.watch = forbidden  # type: ignore[assignment, method-assign]  the rights are gone
+    kube.list = kube.watch = unknown  # type: ignore[assignment, method-assign]  its definition is gone
     kube.cut_watches()
     until(lambda: bool(tried))
     until(lambda: bool(names(informer)) == steadfast)

@@ -197,7 +197,6 @@ class _Follower:
             except FerryError as error:
                 gone = isinstance(error, Forbidden | NotFound)
                 if gone and self._of._forget:
-                    # this kind or namespace cannot be seen: what was known of it does not count any more
                     since = ""
                     self._not_seen(error)
                     self.synced.set()
