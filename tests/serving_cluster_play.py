@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from cluster_play import IMAGE, World
+from cluster_play import IMAGE, SYSTEM, World
 from ferryml.compile.serving import SERVER
 from kubebox.cluster import Cluster
 from system_play import W, until
@@ -34,6 +34,7 @@ class Serving:
 
     def __init__(self, world: World, cluster: Cluster, folder: Path) -> None:
         self.world, self.cluster, self.folder = world, cluster, folder
+        self._router = 0
 
     def endpoint(self, name: str) -> None:
         file = self._file(f"{name}.yml", {"name": name, "compute": f"azureml:{NAMESPACE}", "auth_mode": "key"})
@@ -85,6 +86,25 @@ class Serving:
         said = httpx.post(f"http://127.0.0.1:{mine}{path}", json=body, timeout=20, trust_env=False)
         assert said.status_code == 200, said.text
         return said.json()
+
+    def uri(self, endpoint: str) -> str:
+        """The scoring address as this machine reaches it."""
+        if not self._router:
+            address = self.cluster.kubectl(
+                "get", "service", "ferry-router", "-n", SYSTEM, "-o", "jsonpath={.spec.clusterIP}:{.spec.ports[0].port}"
+            )
+            host, _, port = address.strip().rpartition(":")
+            self._router = self.cluster.forward(host, int(port))
+        return f"http://127.0.0.1:{self._router}/api/v1/endpoint/{endpoint}/score"
+
+    def key(self, endpoint: str) -> str:
+        return str(self.world.get(f"{W}/online-endpoints/{endpoint}/keys")["primaryKey"])
+
+    def ask(self, endpoint: str, body: object = None, key: str = "", **headers: str) -> tuple[int, Any]:
+        """Through the router."""
+        head = {"Authorization": f"Bearer {key or self.key(endpoint)}", **headers}
+        said = httpx.post(self.uri(endpoint), json=body, headers=head, timeout=20, trust_env=False)
+        return said.status_code, said.json()
 
     def story(self) -> str:
         """What the cluster says, for a test that waits in vain."""

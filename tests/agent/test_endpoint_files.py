@@ -25,6 +25,9 @@ class Door:
             raise self.error
         return self.shelf.at(digest)
 
+    def read(self, digest, grant):
+        return self.fetch(digest, grant).read_bytes()
+
 
 @pytest.fixture
 def door(shelf) -> Door:
@@ -33,7 +36,7 @@ def door(shelf) -> Door:
 
 @pytest.fixture
 def files(door):
-    made = Files(door)
+    made = Files(door.read, door.fetch)
     yield made
     made.close()
 
@@ -104,3 +107,15 @@ def test_forgotten_is_fetched_anew(files, door, shelf):
     files.forget(UID)
     settled(files, revision)
     assert len(door.asked) == 2 * before
+
+
+def test_where_pods_bring_everything_only_a_bound_models_environment_is_read(door, shelf):
+    files = Files(door.read)
+    assert files.prepared(UID, a_revision(shelf, "x = 1"), "g", 1).state == "ready"
+    assert door.asked == []
+    model = shelf.tree({"MLmodel": "flavors: {}", "requirements.txt": "mlflow==3.1\n", "big": "x"})
+    bound = a_revision(shelf, "", flavor="mlflow", code=None, model=model, environment=EnvironmentOrder(key=""))
+    assert settled(files, bound).state == "ready"
+    assert "mlflow==3.1" in files.resolved(UID, bound).environment.pip
+    assert len(door.asked) == 3
+    files.close()

@@ -93,3 +93,12 @@ def test_a_candidate_that_cannot_start_fails_it():
     made = play.turn()
     assert made.status.state == "failed"
     assert "boom" in made.status.reason
+
+
+def test_a_candidate_that_is_late_says_what_it_waited_for():
+    play = Play(ready_timeout_s=1.5)
+    waits = InstanceSeen(revision="b", instance=0, state="starting", code="PodUnschedulable", reason="0/1 nodes")
+    play.seen = ServingSeen((play.seen.instances[0], waits))
+    assert play.turn().status.state == "preparing"
+    play.turn()
+    assert play.turn().status.reason == "the new revision was not ready within 1.5 s: 0/1 nodes"

@@ -13,6 +13,7 @@ import pytest
 from ferryml.agent.endpoints import EndpointAgent, EndpointHands, EndpointRules
 from ferryml.backends.local.serving import LocalServing
 from ferryml.backends.local.serving_captures import CaptureFile
+from ferryml.domain.errors import Unavailable
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import EndpointOrder, FeedbackOrder, RolloutOrder, RolloutStep
 from ferryml.domain.routes import key_id
@@ -274,3 +275,43 @@ def test_fewer_instances_drain_first(site):
     answers = []
     site.until(lambda _: answers.append(site.ask()[0]) or len(site.backend.observe(UID)) == 1)
     assert set(answers) == {200}
+
+
+def test_nothing_is_taken_away_before_the_router_has_heard(site, monkeypatch):
+    first(site)
+    site.wish(a_revision(site.shelf, says("old"), A, instances=2), serving={"blue": A}, traffic={"blue": 100})
+    site.until(lambda status: status.revisions[0].ready == 2)
+    away = Unavailable("Unavailable", "no router answers")
+
+    def unheard(route):
+        raise away
+
+    monkeypatch.setattr(site.router, "apply", unheard)
+    site.wish(a_revision(site.shelf, says("old"), A), serving={"blue": A}, traffic={"blue": 100})
+    for _ in range(12):
+        status = site.turn()
+    assert (status.code, len(site.backend.observe(UID))) == ("Unavailable", 2)
+    monkeypatch.undo()
+    site.until(lambda _: len(site.backend.observe(UID)) == 1)
+
+
+def test_what_the_site_refuses_fails_the_new_revision_alone(site):
+    first(site)
+    new = a_revision(site.shelf, "", B, flavor="triton")
+    plan = RolloutOrder(rollout="r2", deployment="blue", champion=A, candidate=B)
+    site.wish(a_revision(site.shelf, says("old"), A), new, rollout=plan, serving={"blue": A}, traffic={"blue": 100})
+    status = site.until(lambda status: status.rollout.state == "failed")
+    assert "Triton" in status.rollout.reason
+    assert next(one for one in status.revisions if one.revision == B).code == "NotSupported"
+    assert site.ask()[1] == ["old"]
+
+
+def test_a_gateway_that_is_away_keeps_nobody_from_serving(site, monkeypatch):
+    first(site)
+
+    def away(uid, grant):
+        raise Unavailable("Unavailable", "the gateway is away")
+
+    monkeypatch.setattr(site.door, "renew", away)
+    site.wish(a_revision(site.shelf, says("old"), A), serving={"blue": A}, traffic={"blue": 100})
+    assert site.turn().weights == {A: 100}

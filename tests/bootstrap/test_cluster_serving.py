@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ferryml.backends.kubernetes.jobs import NoExplainer
 from ferryml.bootstrap.cluster_serving import ClusterParts, ClusterServing
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import EndpointOrder
+from ferryml.domain.routes import EndpointRoute
 from ferryml.domain.seen import StoredStatus
 from ferryml.domain.statuses import EndpointStatus
 from ferryml.settings import ClusterSettings
@@ -23,6 +25,10 @@ class Door:
         self.renewed: list[str] = []
         self.append_log = play.door.append_log
         self.admit_pods = play.door.admit_pods
+        self.read = lambda digest, grant: b""
+        self.put_predictions = lambda given: None
+        self.accuracy = dict
+        self.forget_predictions = lambda uid: None
 
     def renew(self, uid: str, grant: str) -> None:
         self.renewed.append(uid)
@@ -31,12 +37,43 @@ class Door:
         self.renewed.remove(uid)
 
 
+class OneRouter:
+    """Serves what it is told at once, and counts nothing."""
+
+    url = "https://scoring.example"
+
+    def __init__(self) -> None:
+        self.routes: dict[str, EndpointRoute] = {}
+        self.follows = False
+
+    def start(self) -> None:
+        self.follows = True
+
+    def stop(self) -> None:
+        self.follows = False
+
+    def apply(self, route: EndpointRoute) -> None:
+        self.routes[route.uid] = route
+
+    def drop(self, uid: str) -> None:
+        self.routes.pop(uid, None)
+
+    def totals(self, uid: str) -> dict[str, Any]:
+        return {}
+
+    recent = busy = queued = totals
+
+
 def test_an_endpoint_becomes_pods_and_goes_with_all_of_them(shelf: Shelf) -> None:
     kubelet = PlayKubelet(shelf)
     play = PlayServing(kubelet, (UID,))
     door: Any = Door(play)
-    parts = ClusterParts(play.kube, play.watched, door, play.backend.environments, play.backend.cluster, play.ledger)
-    serving = ClusterServing(parts, ClusterSettings(), play.clock, lambda uid: None)
+    backend = play.backend
+    parts = ClusterParts(
+        play.kube, play.watched, door, backend.environments, backend.cluster, play.ledger, NoExplainer()
+    )
+    router = OneRouter()
+    serving = ClusterServing(parts, router, ClusterSettings(), play.clock, lambda uid: None)
     serving.start()
     revision = a_revision(shelf, "def init(): pass\ndef run(d): return [1]")
     order = EndpointOrder(
@@ -58,10 +95,15 @@ def test_an_endpoint_becomes_pods_and_goes_with_all_of_them(shelf: Shelf) -> Non
         status = turn()
         return status if status.revisions[0].ready else None
 
-    assert until(serves).weights == {A: 100}
+    status = until(serves)
+    assert status.weights == router.routes[UID].weights | {A: 100}
+    assert status.scoring_uri == "https://scoring.example/api/v1/endpoint/one/score"
+    assert router.follows
     assert door.renewed == [UID]
     until(lambda: turn(None).kind == "Gone")
     assert play.watched.deployments.all() == []
+    assert router.routes == {}
     serving.stop()
+    assert not router.follows
     play.close()
     kubelet.stop()

@@ -7,6 +7,8 @@ from ferryml.compile.serving import SERVER
 from ferryml.control import assets, deployment_orders
 from ferryml.domain.errors import FerryError
 from ferryml.domain.spec.deployment import OnlineDeployment
+from site_answers import a_cluster
+from site_answers import attach as attach_cluster
 
 MLFLOW = {
     "MLmodel": b"flavors: {}",
@@ -164,3 +166,35 @@ def test_revisions_have_names_of_their_own(play):
     fields = {"model": model(play), "code_configuration": code(play), "environment": PIP}
     assert resolve(play, **fields).revision.revision != resolve(play, **fields).revision.revision
     assert len(resolve(play, **fields).revision.revision) == 10
+
+
+def on_cluster(play):
+    """A compute `kc`."""
+    a_cluster(play)
+    attach_cluster(play)
+
+
+def test_triton_needs_no_environment_on_a_cluster(play):
+    on_cluster(play)
+    repository = model(play, files={"m/config.pbtxt": b"x"}, kind="triton_model")
+    revision = resolve(play, "kc", model=repository).revision
+    assert (revision.flavor, "tritonserver" in revision.environment.image) == ("triton", True)
+
+
+def test_an_environment_asset_may_say_how_its_container_is_asked(play):
+    on_cluster(play)
+    route = {"port": 8501, "path": "/v1/models/m"}
+    routes = dict.fromkeys(("liveness_route", "readiness_route", "scoring_route"), route)
+    asset = {"name": "tf", "image": "tensorflow/serving:2", "inference_config": routes}
+    assets.create(play.deps, OWNER, WORKSPACE, "environment", asset)
+    revision = resolve(play, "kc", model=model(play), environment="azureml:tf:1").revision
+    assert (revision.flavor, revision.environment.scoring) == ("custom", "8501/v1/models/m")
+
+
+def test_resources_beyond_the_instance_type_are_refused_at_once(play):
+    on_cluster(play)
+    much = {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "64Gi"}}
+    common = {"compute": "kc", "code_configuration": code(play), "environment": PIP}
+    assert refused(play, **common, resources=much) == "BadArgument"
+    little = {"requests": {"cpu": "200m", "memory": "200Mi"}}
+    assert resolve(play, **common, resources=little).revision.resources["requests"] == little["requests"]

@@ -7,7 +7,18 @@ from hypothesis import strategies as st
 
 from ferryml.domain.orders import EndpointOrder, EnvironmentOrder, RevisionOrder
 from ferryml.domain.seen import InstanceSeen
-from ferryml.domain.serving import Plan, Prepared, ServingMemory, ServingSeen, Split, broken, is_ready, percents, plan
+from ferryml.domain.serving import (
+    Plan,
+    Prepared,
+    ServingMemory,
+    ServingSeen,
+    Split,
+    broken,
+    is_ready,
+    percents,
+    plan,
+    waiting,
+)
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -150,6 +161,16 @@ def test_what_a_bound_program_printed_stays_on_the_site():
     assert "Ada" not in said.reason
     [said] = turn(order(revision("a")), failed).revisions
     assert (said.reason, said.traceback) == ("bad row: 7, Ada", "Traceback: Ada")
+
+
+def test_why_it_is_not_ready_yet():
+    starting = up("a", 0, "starting", reason="pulling its image")
+    assert waiting(A, ServingSeen((starting,))) == "pulling its image"
+    assert waiting(A, ServingSeen((starting,), {"a": Prepared("waiting", "making the environment")})) == (
+        "making the environment"
+    )
+    bound = revision("a", residency={"zones": ("eu",), "release": ("models",)})
+    assert waiting(bound, ServingSeen((starting,))) == ""
 
 
 def test_ready_means_all_at_first_and_one_later():

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cluster_play import World
+import kubebox_images as images
+from cluster_play import IMAGE, World
 from serving_cluster_play import NAMESPACE, PACKAGES, Serving, says
+from system_play import Callers, W
+
+VALUES = {
+    "cluster": {"image_patience_s": 10}, "router": {"threads": 1},
+    "inference": {"enabled": True, "allowInsecureConnections": True},
+}  # fmt: skip
+RAISES = "def init(): raise RuntimeError('no weights here')\ndef run(d): return [1]\n"
+CUSTOM = {
+    "name": "own", "image": IMAGE,
+    "inference_config": {
+        "liveness_route": {"port": 5001, "path": "/live"}, "readiness_route": {"port": 5001, "path": "/live"},
+        "scoring_route": {"port": 5001, "path": "/score"},
+    },
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +37,8 @@ def serving(clusters, component, tmp_path_factory: pytest.TempPathFactory) -> It
     try:
         world.serve()
         cluster = clusters.kubebox("cloud")
-        world.install(cluster, "cloud", "eu", (NAMESPACE,), {"cluster": {"image_patience_s": 10}})
+        cluster.load_image(images.build("router"))
+        world.install(cluster, "cloud", "eu", (NAMESPACE,), VALUES)
         world.attach(NAMESPACE, "cloud", NAMESPACE)
         yield Serving(world, cluster, folder)
     finally:
@@ -35,3 +52,103 @@ def test_a_script_becomes_pods_that_answer(serving: Serving) -> None:
     assert shown["provisioning_state"] == "Succeeded", shown
     pods = serving.pods("first")
     assert [serving.ask_pod(pod) for pod in pods] == [["old"], ["old"]]
+    serving.until(lambda: "hello from init" in serving.logs("first"))
+    serving.until(lambda: "fetching code" in serving.logs("first", container="storage-initializer"))
+    (shown,) = serving.objects("onlinedeployments", "first")
+    serving.until(lambda: serving.objects("onlinedeployments", "first")[0]["status"]["ready"] == 2)
+    assert shown["spec"]["deployment"] == "blue"
+    owners = {one["metadata"]["name"] for one in serving.objects("onlineendpoints", "first")}
+    for kind in ("deployments.apps", "services", "configmaps", "onlinedeployments"):
+        for one in serving.objects(kind, "first"):
+            assert {owner["name"] for owner in one["metadata"]["ownerReferences"]} == owners
+
+
+def test_an_update_leaves_what_serves_alone_until_it_is_ready(serving: Serving) -> None:
+    before = {one["metadata"]["uid"] for one in serving.pods("first")}
+    serving.deploy(serving.document("first", score=says("old", "import absent_package")), verb="update", ok=False)
+    shown = serving.shown("first")
+    assert (shown["provisioning_state"], shown["ferry"]["code"]) == ("Failed", "UserScriptImportError"), shown
+    assert "absent_package" in shown["ferry"]["reason"]
+    assert "import absent_package" in shown["ferry"]["traceback"]
+    assert {one["metadata"]["uid"] for one in serving.pods("first")} == before
+    assert "absent_package" in serving.logs("first", revision=list(shown["ferry"]["revisions"])[-1])
+    serving.deploy(serving.document("first", score=says("new"), instance_count=2), verb="update")
+    pods = serving.until(lambda: len(found := serving.pods("first")) == 2 and found)
+    assert [serving.ask_pod(pod) for pod in pods] == [["new"], ["new"]]
+    assert not before & {one["metadata"]["uid"] for one in pods}
+
+
+def test_more_and_fewer_without_new_pods_for_those_that_stay(serving: Serving) -> None:
+    before = {one["metadata"]["name"] for one in serving.pods("first")}
+    serving.world.ferry("online-deployment", "update", "-n", "blue", "-e", "first", "--set", "instance_count=3")
+    assert before < {one["metadata"]["name"] for one in serving.pods("first")}
+    serving.world.ferry("online-deployment", "update", "-n", "blue", "-e", "first", "--set", "instance_count=1")
+    (pod,) = serving.until(lambda: len(found := serving.pods("first")) == 1 and found)
+    assert pod["metadata"]["name"] in before
+    assert serving.ask_pod(pod) == ["new"]
+
+
+def test_callers_reach_it_through_the_router(serving: Serving) -> None:
+    assert serving.ask("first")[0] == 404
+    serving.world.ferry("online-endpoint", "update", "-n", "first", "--traffic", "blue=100")
+    assert serving.ask("first") == (200, ["new"])
+    assert serving.ask("first", key="wrong")[0] == 401
+    shown = serving.world.get(f"{W}/online-endpoints/first")
+    assert shown["scoring_uri"].endswith("/api/v1/endpoint/first/score")
+    assert shown["ferry"]["weights"] == {serving.shown("first")["ferry"]["serving"]: 100}
+
+
+def test_nobody_notices_an_update(serving: Serving) -> None:
+    with Callers(serving.uri("first"), serving.key("first"), people=2, pause_s=0.05) as callers:
+        serving.deploy(serving.document("first", score=says("newest")), verb="update")
+        serving.until(lambda: "newest" in callers.answers()[-1][1])
+        serving.until(lambda: len(serving.pods("first")) == 1)
+    answers = callers.answers()
+    assert {code for code, _ in answers} == {200}, [one for one in answers if one[0] != 200][:3]
+    assert {body for _, body in answers} == {'["new"]', '["newest"]'}
+
+
+FAILING: dict[str, tuple[str, dict[str, Any], str, str]] = {
+    "raises": (RAISES, {}, "UserScriptInitFailed", "no weights here"),
+    "empty": ("def init(): pass\n", {}, "UserScriptFunctionNotFound", "run()"),
+    "image": ("", {"environment": {**CUSTOM, "image": "registry.invalid/none:1"}}, "ImagePullLoopBackOff", "none:1"),
+    "greedy": (says(1, "import os\nkept = os.urandom(600 << 20)"), {}, "PodOutOfMemory", "memory"),
+    "silent": ("", {"environment": CUSTOM, "command": "sleep 1000"}, "ResourceNotReady", "GET /live on port 5001"),
+    "missing": (says(1), {"scoring_script": "other.py"}, "BadArgument", "other.py"),
+}
+"""Name of an endpoint -> script, other fields, the code of its failure, and words of the reason."""
+
+
+def test_failures_say_what_to_mend(serving: Serving) -> None:
+    """All at once: each takes its time."""
+    for name, (score, fields, _, _) in FAILING.items():
+        serving.endpoint(name)
+        document = serving.document(name, score=score, **{k: v for k, v in fields.items() if k != "scoring_script"})
+        if "scoring_script" in fields:
+            document["code_configuration"]["scoring_script"] = fields["scoring_script"]
+        serving.deploy(document, "--no-wait")
+    for name, (_, _, code, words) in FAILING.items():
+        serving.until(lambda name=name: serving.shown(name)["provisioning_state"] == "Failed", 180)  # type: ignore[misc]  mypy knows no lambdas with defaults
+        shown = serving.shown(name)["ferry"]
+        assert shown["code"] == code, shown
+        assert words in shown["reason"], shown
+    assert "no weights here" in serving.logs("raises")
+    assert "no weights here" in serving.shown("raises")["ferry"]["traceback"]
+
+
+def test_one_that_finds_no_node_says_so_while_it_waits(serving: Serving) -> None:
+    serving.endpoint("wide")
+    wide = {"requests": {"cpu": "1500m", "memory": "100Mi"}, "limits": {"cpu": "2", "memory": "300Mi"}}
+    serving.deploy(serving.document("wide", score=says(1), resources=wide, instance_count=2), "--no-wait")
+    reason = serving.until(
+        lambda: (found := serving.shown("wide")["ferry"]["reason"]) and "nodes" in found and found, 120
+    )
+    assert "0/1 nodes are available" in reason
+    serving.world.ferry("online-endpoint", "delete", "-n", "wide", "-y")
+
+
+def test_deleting_leaves_nothing(serving: Serving) -> None:
+    for name in ("first", *FAILING):
+        serving.world.ferry("online-endpoint", "delete", "-n", name, "-y", "--no-wait")
+    kinds = ("pods", "deployments.apps", "services", "configmaps", "onlineendpoints", "onlinedeployments")
+    serving.until(lambda: not any(serving.objects(kind, name) for kind in kinds for name in ("first", *FAILING)), 120)

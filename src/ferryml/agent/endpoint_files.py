@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from ferryml.agent.ports import GatewayDoor
 from ferryml.compile.serving import MLFLOW_FILES, mlflow_environment
 from ferryml.compile.tree import parse_tree
 from ferryml.domain.errors import FerryError, Refused
@@ -13,30 +13,20 @@ from ferryml.domain.orders import EnvironmentOrder, RevisionOrder, TreeEntry, Tr
 from ferryml.domain.serving import Prepared
 
 MAX_MODEL_FILE = 1024 * 1024
+Content = Callable[[str, str], bytes]
 _READY = Prepared("ready")
 
 
-class BroughtByPods:
-    """`FilesDoor` of clusters: each pod fetches what it needs through the gateway, which keeps it for the next."""
-
-    def prepared(self, uid: str, revision: RevisionOrder, grant: str, generation: int) -> Prepared:
-        return _READY
-
-    def resolved(self, uid: str, revision: RevisionOrder) -> RevisionOrder:
-        return revision
-
-    def forget(self, uid: str, keep: frozenset[str] = frozenset()) -> None:
-        return
-
-    def close(self) -> None:
-        return
-
-
 class Files:
-    """One fetch per revision; what failed for want of the server or of room is tried again."""
+    """One fetch per revision; what failed for want of the server or of room is tried again.
 
-    def __init__(self, gateway: GatewayDoor, parallel: int = 2) -> None:
-        self._gateway = gateway
+    Args:
+        read: (digest, grant) -> bytes, of manifests and small files.
+        bring: fetches into the site store; None on clusters, whose pods bring what they need.
+    """
+
+    def __init__(self, read: Content, bring: Callable[[str, str], object] | None = None, parallel: int = 2) -> None:
+        self._read, self._bring_in = read, bring
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="serving-fetch")
         self._lock = threading.Lock()
         self._environments: dict[tuple[str, str], EnvironmentOrder] = {}
@@ -45,6 +35,8 @@ class Files:
     def prepared(self, uid: str, revision: RevisionOrder, grant: str, generation: int) -> Prepared:
         """Where it stands; starts it when it was never asked for. Never blocks."""
         key = (uid, revision.revision)
+        if self._bring_in is None and not _asks_its_files(revision):
+            return _READY
         with self._lock:
             asked, future = self._running.get(key, (-1, None))
             if future is None:
@@ -84,24 +76,22 @@ class Files:
 
     def _fetch(self, key: tuple[str, str], revision: RevisionOrder, grant: str) -> None:
         for ref in (revision.code, revision.model):
-            if ref is not None:
-                self._bring(ref, grant)
-        if revision.flavor == "mlflow" and not revision.environment.key:
+            if ref is not None and self._bring_in is not None:
+                for entry in self._entries(ref, grant):
+                    self._bring_in(entry.digest, grant)
+        if _asks_its_files(revision):
             environment = mlflow_environment(self._model_files(revision.model, grant), None)
             with self._lock:
                 self._environments[key] = environment
 
-    def _bring(self, ref: TreeRef, grant: str) -> None:
-        for entry in self._entries(ref, grant):
-            self._gateway.fetch(entry.digest, grant)
-
     def _entries(self, ref: TreeRef, grant: str) -> tuple[TreeEntry, ...]:
-        path = self._gateway.fetch(ref.digest, grant)
-        return parse_tree(path.read_bytes()).entries if ref.kind == "tree" else ()
+        if ref.kind == "tree":
+            return parse_tree(self._read(ref.digest, grant)).entries
+        return (TreeEntry(path=ref.name or "file", digest=ref.digest, size=ref.size),)
 
     def _model_files(self, model: TreeRef | None, grant: str) -> dict[str, str]:
         files = {
-            one.path: self._gateway.fetch(one.digest, grant).read_text(encoding="utf-8", errors="replace")
+            one.path: self._read(one.digest, grant).decode("utf-8", "replace")
             for one in (self._entries(model, grant) if model else ())
             if one.path in MLFLOW_FILES and one.size <= MAX_MODEL_FILE
         }
@@ -111,3 +101,8 @@ class Files:
                 "Name an environment in the deployment.",
             )  # fmt: skip
         return files
+
+
+def _asks_its_files(revision: RevisionOrder) -> bool:
+    """Whether only the files of its model say which environment it needs."""
+    return revision.flavor == "mlflow" and not revision.environment.key

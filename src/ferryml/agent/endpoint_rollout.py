@@ -73,6 +73,7 @@ def _seen(
         champion=_window(plan.champion or "", totals, memory),
         candidate=_window(plan.candidate, totals, memory),
         broken=broken,
+        waiting=serving.waiting(candidate, seen) if candidate is not None else "",
     )
 
 

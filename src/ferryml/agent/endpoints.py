@@ -53,8 +53,6 @@ class EndpointRules:
 
     drain_s: float = 10
     grace_s: float = 10
-    name_instances: bool = True
-    """Whether the router is told which instances there are; else it finds the ready ones by itself."""
 
 
 class Memory(Wire):
@@ -74,7 +72,7 @@ class EndpointAgent:
     def __init__(self, hands: EndpointHands, rules: EndpointRules | None = None) -> None:
         self._hands = hands
         self._rules = rules or EndpointRules()
-        self._files = hands.files or Files(hands.gateway)
+        self._files = hands.files or _brought_by(hands.gateway)
         self._applied: dict[str, EndpointRoute] = {}
         self._granted: dict[str, int] = {}
         self._asked: set[tuple[str, str]] = set()
@@ -189,7 +187,7 @@ class EndpointAgent:
         return trouble
 
     def _tell_router(self, uid: str, order: EndpointOrder, plan: Plan) -> FerryError | None:
-        route = endpoint_route(uid, order, plan, self._rules.name_instances)
+        route = endpoint_route(uid, order, plan)
         if self._applied.get(uid) == route:
             return None
         try:
@@ -269,6 +267,10 @@ class EndpointAgent:
             self._granted[wish.uid] = wish.generation
         except Unavailable as error:
             log.warning("%s: its grant is renewed later: %s", wish.uid, error.message)
+
+
+def _brought_by(gateway: GatewayDoor) -> Files:
+    return Files(lambda digest, grant: gateway.fetch(digest, grant).read_bytes(), gateway.fetch)
 
 
 def _with_counts(order: EndpointOrder, scaled: Mapping[str, ScaleMemory]) -> EndpointOrder:

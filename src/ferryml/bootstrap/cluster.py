@@ -15,6 +15,7 @@ from ferryml.agent.jobs import JobOperator, JobRules
 from ferryml.agent.leader import Leadership, Terms
 from ferryml.agent.link import HttpLink
 from ferryml.agent.loops import Backoff, Loops, Pace
+from ferryml.agent.no_serving import NoServing
 from ferryml.agent.operator import Hooks, Operator
 from ferryml.agent.sync import Sync
 from ferryml.backends.kubernetes.access import find_access
@@ -36,6 +37,7 @@ from ferryml.bootstrap.cluster_member import ClusterMember, gateway_token, gatew
 from ferryml.bootstrap.cluster_serving import ClusterParts, ClusterServing
 from ferryml.bootstrap.dice import SystemDice
 from ferryml.bootstrap.health import HealthDoor
+from ferryml.bootstrap.router_hands import cluster_router
 from ferryml.compile.kubernetes.cluster import Cluster, cluster_of
 from ferryml.domain.errors import FerryError, Refused, Unavailable
 from ferryml.domain.lifecycle import Rules
@@ -89,11 +91,15 @@ class ClusterSite:
         )  # fmt: skip
         self._inventory = Inventory(knobs, kube, self._watched, doctor, cluster, dice.now, self.beat)
         gangs.taken = self._inventory.taken
-        shared = ClusterParts(kube, self._watched, self._door, environments, cluster, self._ledger)
-        self._serving = ClusterServing(shared, knobs, dice.now, self.wake)
+        shared = ClusterParts(kube, self._watched, self._door, environments, cluster, self._ledger, self._explainer)
+        self._serving: ClusterServing | None = None
+        if knobs.inference:
+            router = cluster_router(kube, system, dice.now, knobs.router_url)
+            self._serving = ClusterServing(shared, router, knobs, dice.now, self.wake)
         operator = Operator(
             self._ledger, JobOperator(jobs, self._door, _job_rules(settings)),
-            Hooks(self._serving.agent, self._inventory.heard), dice.now, settings.report_interval_s,
+            Hooks(self._serving.agent if self._serving else NoServing(), self._inventory.heard), dice.now,
+            settings.report_interval_s,
         )  # fmt: skip
         link = HttpLink(joined.wire)
         self.loops = Loops(
@@ -108,7 +114,8 @@ class ClusterSite:
         self._door.start()
         self._explainer.start()
         self._events.start()
-        self._serving.start()
+        if self._serving is not None:
+            self._serving.start()
         self.loops.start()
         self._inventory.start()
 
@@ -118,7 +125,8 @@ class ClusterSite:
         self._explainer.stop()
         self._events.stop()
         self.loops.stop()
-        self._serving.stop()
+        if self._serving is not None:
+            self._serving.stop()
         self._watched.stop()
         self._door.close()
         self._ledger.close()

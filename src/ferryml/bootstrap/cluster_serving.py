@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
-from ferryml.agent.endpoint_files import BroughtByPods
+from ferryml.agent.endpoint_files import Files
+from ferryml.agent.endpoint_ports import RouterDoor
 from ferryml.agent.endpoints import EndpointAgent, EndpointHands, EndpointRules
+from ferryml.backends.kubernetes.captures import GatewayCaptures
 from ferryml.backends.kubernetes.gateway_door import HttpGatewayDoor
+from ferryml.backends.kubernetes.jobs import Explainer
 from ferryml.backends.kubernetes.kube import Kube
 from ferryml.backends.kubernetes.ledger import KubeLedger
 from ferryml.backends.kubernetes.preparations import Preparations
@@ -16,9 +20,6 @@ from ferryml.backends.kubernetes.serving import KubeServing
 from ferryml.backends.kubernetes.serving_logs import ServingLogs
 from ferryml.backends.kubernetes.watched import Watched
 from ferryml.compile.kubernetes.cluster import Cluster
-from ferryml.domain.counters import Counters
-from ferryml.domain.routes import EndpointRoute
-from ferryml.domain.statuses import Accuracy
 from ferryml.settings import ClusterSettings
 
 DRAIN_S = 10.0
@@ -35,59 +36,43 @@ class ClusterParts:
     environments: Preparations
     cluster: Cluster
     ledger: KubeLedger
+    explainer: Explainer
+
+
+class Routers(RouterDoor, Protocol):
+    """The routers of the cluster, followed from `start` to `stop`."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
 
 
 class ClusterServing:
-    """`start` begins to read logs; everything else happens in the operator's turns."""
+    """`start` finds the routers and begins to read logs; everything else happens in the operator's turns."""
 
     def __init__(
-        self, parts: ClusterParts, knobs: ClusterSettings, now: Callable[[], datetime], wake: Callable[[str], None]
-    ) -> None:
+        self, parts: ClusterParts, router: Routers, knobs: ClusterSettings, now: Callable[[], datetime],
+        wake: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._router = router
         self._output = ServingLogs(parts.kube, wake)
         backend = KubeServing(
             parts.kube, parts.watched, parts.door, parts.environments, parts.cluster, parts.ledger.wish,
-            parts.ledger.held, self._output, knobs.image_patience_s, now,
+            parts.ledger.held, self._output, knobs.image_patience_s, now, parts.explainer,
         )  # fmt: skip
-        hands = EndpointHands(backend, parts.environments, parts.door, _Unrouted(), _NoLabels(), BroughtByPods())
-        self.agent = EndpointAgent(hands, EndpointRules(DRAIN_S, 0, name_instances=False))
+        self._captures = GatewayCaptures(parts.door)
+        files = Files(parts.door.read)
+        hands = EndpointHands(backend, parts.environments, parts.door, router, self._captures, files)
+        self.agent = EndpointAgent(hands, EndpointRules(DRAIN_S, 0))
 
     def start(self) -> None:
+        """Raises Unavailable while the cluster does not tell which routers there are."""
+        self._router.start()
         self._output.start()
+        self._captures.start()
 
     def stop(self) -> None:
         """Deployments go on."""
         self._output.stop()
+        self._captures.close()
         self.agent.close()
-
-
-class _Unrouted:
-    url = ""
-
-    def apply(self, route: EndpointRoute) -> None:
-        return
-
-    def drop(self, uid: str) -> None:
-        return
-
-    def totals(self, uid: str) -> Mapping[str, Counters]:
-        return {}
-
-    def recent(self, uid: str) -> Mapping[str, Counters]:
-        return {}
-
-    def busy(self, uid: str) -> Mapping[tuple[str, int, int], int]:
-        return {}
-
-    def queued(self, uid: str) -> Mapping[str, int]:
-        return {}
-
-
-class _NoLabels:
-    def join(self, uid: str, labels: Iterable[tuple[str, str]]) -> tuple[int, int]:
-        return 0, len(list(labels))
-
-    def accuracy(self, uid: str) -> Mapping[str, tuple[Accuracy, Accuracy]]:
-        return {}
-
-    def forget(self, uid: str) -> None:
-        return
+        self._router.stop()

@@ -104,7 +104,7 @@ def variables(revision: RevisionOrder, places: Places, port: int) -> dict[str, s
 
 def entry_script(revision: RevisionOrder) -> str:
     """File below AML_APP_ROOT with init() and run(); empty for programs of the user's own."""
-    if revision.flavor == "script":
+    if revision.flavor in ("script", "custom"):
         return revision.scoring_script
     return MLFLOW_ENTRY if revision.flavor == "mlflow" else ""
 
@@ -150,16 +150,13 @@ def routes(revision: RevisionOrder, port: int) -> Routes:
     return Routes(*moved)
 
 
-def endpoint_route(uid: str, order: EndpointOrder, plan: Plan, name_instances: bool = True) -> EndpointRoute:
-    """What the router is told after a turn; without instances where it finds them by itself."""
+def endpoint_route(uid: str, order: EndpointOrder, plan: Plan) -> EndpointRoute:
+    """What the router is told after a turn."""
     return EndpointRoute(
         uid=uid, name=order.name, namespace=order.namespace, auth_mode=order.auth_mode, key_hashes=order.key_hashes,
         token_keys=tuple(_PEM.findall(order.token_public_key)),
         weights=plan.weights, direct=plan.direct, mirror=plan.mirror,
-        revisions=tuple(
-            _revision_route(one, plan.upstreams.get(one.revision, ()) if name_instances else ())
-            for one in plan.running
-        ),
+        revisions=tuple(_revision_route(one, plan.upstreams.get(one.revision, ())) for one in plan.running),
     )  # fmt: skip
 
 

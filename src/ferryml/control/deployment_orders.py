@@ -8,12 +8,15 @@ from typing import Any, Literal, cast
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from ferryml.compile.environment import environment_order
 from ferryml.compile.serving import MLFLOW_FILES, flavor_of, mlflow_environment, serving_environment
 from ferryml.control import artifacts, computes, environments
 from ferryml.control.contents import Content, Contents
 from ferryml.control.context import Deps
 from ferryml.control.ports import Edge
+from ferryml.domain.curated import TRITON_IMAGE
 from ferryml.domain.errors import Refused
+from ferryml.domain.instance_types import choose, with_resources
 from ferryml.domain.orders import CollectionOrder, EnvironmentOrder, RevisionOrder, TreeRef
 from ferryml.domain.placement import Ask, Place, check
 from ferryml.domain.residency import inherited
@@ -44,7 +47,8 @@ def resolve(deps: Deps, workspace: str, endpoint: str, compute: str, spec: Onlin
     contents = Contents(deps, workspace)
     model, model_name, model_type = _model(contents, spec)
     code = _code(contents, spec)
-    flavor = _flavor(spec, model_type)
+    given = environments.order(deps, workspace, spec.environment) if spec.environment is not None else None
+    flavor = _flavor(spec, model_type, given)
     if flavor == "triton" and place.backend == "local":
         raise Refused(
             "NotSupported", f"compute {place.compute} is a local site, which has no Triton server",
@@ -54,7 +58,9 @@ def resolve(deps: Deps, workspace: str, endpoint: str, compute: str, spec: Onlin
     only = {"model": model.site} if model is not None and model.site else {}
     ask = Ask(residency=residency, instance_type=spec.instance_type or "", only_sites=only, work="endpoint")
     notes = check(ask, place)
-    environment = _environment(deps, workspace, spec, flavor, model)
+    if place.backend == "kubernetes" and place.inventory and spec.resources:
+        with_resources(choose(place.types, spec.instance_type or ""), spec.resources.model_dump(mode="json"))
+    environment = _environment(deps, workspace, given, flavor, model)
     if flavor == "custom" and place.backend == "local" and not spec.command:
         raise Refused(
             "BadArgument", "a local site runs no images, so it cannot know how to start this container",
@@ -118,8 +124,8 @@ def _collection(asked: DataCollector | None) -> dict[str, Any] | None:
     ).model_dump(mode="json")  # fmt: skip
 
 
-def _flavor(spec: OnlineDeployment, model_type: str) -> Flavor:
-    routes = getattr(spec.environment, "inference_config", None) is not None
+def _flavor(spec: OnlineDeployment, model_type: str, environment: EnvironmentOrder | None) -> Flavor:
+    routes = bool(environment and environment.scoring)
     flavor = flavor_of(model_type, spec.code_configuration is not None, spec.command, routes)
     if not flavor:
         raise Refused(
@@ -157,11 +163,12 @@ def _code(contents: Contents, spec: OnlineDeployment) -> Content | None:
 
 
 def _environment(
-    deps: Deps, workspace: str, spec: OnlineDeployment, flavor: str, model: Content | None
+    deps: Deps, workspace: str, given: EnvironmentOrder | None, flavor: str, model: Content | None
 ) -> EnvironmentOrder:
-    if spec.environment is not None:
-        wanted: Any = spec.environment
-        return serving_environment(environments.order(deps, workspace, wanted), flavor)
+    if given is not None:
+        return serving_environment(given, flavor)
+    if flavor == "triton":
+        return environment_order(image=TRITON_IMAGE)
     if model is None or model.tree is None:
         raise Refused("MissingField", "the deployment names no environment and no MLflow model to take it from")
     if model.site_only:

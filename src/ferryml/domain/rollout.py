@@ -48,6 +48,8 @@ class RolloutSeen:
     champion: Window = field(default_factory=Window)
     candidate: Window = field(default_factory=Window)
     broken: str = ""
+    waiting: str = ""
+    """In words, what keeps the candidate from being ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ def _prepare(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen, now:
     if not seen.candidate_ready:
         if (now - status.since).total_seconds() > order.ready_timeout_s:
             reason = f"the new revision was not ready within {order.ready_timeout_s:g} s"
+            reason += f": {seen.waiting}" if seen.waiting else ""
             return _end(status, seen, now, "failed", reason)
         return status.model_copy(update={"state": "preparing", "reason": "waiting for the new revision to be ready"})
     if order.command == "pause":

@@ -137,6 +137,15 @@ def broken(revision: str, seen: ServingSeen) -> str:
     return ""
 
 
+def waiting(revision: RevisionOrder, seen: ServingSeen) -> str:
+    """In words, why the revision is not ready yet; empty when nobody knows, or nobody may."""
+    prepared = seen.prepared.get(revision.revision)
+    if prepared and prepared.state != "ready":
+        return prepared.reason
+    mine = [one for one in seen.instances if one.revision == revision.revision and one.reason]
+    return "" if logs_stay(revision) or not mine else mine[0].reason
+
+
 def _ready(instances: Iterable[InstanceSeen]) -> dict[str, tuple[InstanceSeen, ...]]:
     found: dict[str, tuple[InstanceSeen, ...]] = {}
     for one in sorted(instances, key=lambda one: (one.revision, one.instance)):

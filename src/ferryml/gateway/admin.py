@@ -86,6 +86,7 @@ class AdminRoutes:
             ("/admin/v1/lived", self.lived, ["GET"]),
             ("/admin/v1/log", self.log, ["POST"]),
             ("/admin/v1/size", self.size, ["GET"]),
+            ("/admin/v1/content", self.content, ["GET"]),
             ("/admin/v1/pulse", self.pulse, ["GET"]),
             ("/v1/environment", self.environment, ["GET"]),
         ]
@@ -148,6 +149,15 @@ class AdminRoutes:
         digest, grant = (request.query_params.get(name, "") for name in ("digest", "grant"))
         path = await self._work(lambda: self._door.fetch(digest, grant))
         return JSONResponse({"size": path.stat().st_size})
+
+    async def content(self, request: Request) -> Response:
+        """The bytes of a manifest or small file."""
+        await self._check(request)
+        digest, grant = (request.query_params.get(name, "") for name in ("digest", "grant"))
+        path = await self._work(lambda: self._door.fetch(digest, grant))
+        if path.stat().st_size > BODY_LIMIT:
+            raise Refused("LimitExceeded", f"{digest} is larger than {BODY_LIMIT} bytes")
+        return Response(await self._work(path.read_bytes), media_type="application/octet-stream")
 
     async def pulse(self, request: Request) -> Response:
         await self._check(request)

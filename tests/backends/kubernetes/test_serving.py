@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from ferryml.backends.kubernetes.jobs import NoExplainer
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, DEPLOYMENTS, NETWORK_POLICIES, PODS, SERVICES
 from ferryml.backends.kubernetes.kube import name_of
+from ferryml.backends.kubernetes.observe import View
 from ferryml.compile.kubernetes.names import revision_name
 from ferryml.domain.errors import Forbidden, Refused, Unavailable
 from ferryml.domain.orders import RevisionOrder
-from ferryml.domain.seen import InstanceSeen
+from ferryml.domain.seen import InstanceSeen, JobSeen
+from ferryml.domain.statuses import Finding
 from fixtures_serving import Shelf, a_revision, until
 from kube_serving_play import NAMESPACE, PlayKubelet, PlayServing
 
@@ -158,3 +161,23 @@ def test_pods_that_are_ending_are_seen_till_they_are_gone(scene: Scene) -> None:
     gone = {**pod, "metadata": {**pod["metadata"], "deletionTimestamp": "2024-05-01T00:00:00Z"}}
     scene.kube.write(gone)
     until(lambda: [one.state for one in scene.backend.observe(UID)] == ["ending"])
+
+
+class Knows(NoExplainer):
+    """An explainer that has found something."""
+
+    def findings(self, uid: str, attempt: int, view: View, seen: JobSeen) -> tuple[Finding, ...]:
+        self.asked = (uid, len(view.pods), seen.state)
+        return (Finding(code="PodUnschedulable", cause="no room", evidence="0/1 nodes", fix="Ask for less."),)
+
+
+def test_what_the_cluster_keeps_it_from_is_explained(scene: Scene) -> None:
+    scene.scale()
+    scene.ready()
+    scene.backend.explainer = knows = Knows()
+    (pod,) = scene.kube.list(PODS, NAMESPACE).items
+    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    scene.kube.write({**pod, "status": {"phase": "Pending", "conditions": [unscheduled]}})
+    (seen,) = until(lambda: [one for one in scene.backend.observe(UID) if one.code])
+    assert (seen.code, seen.reason) == ("PodUnschedulable", "no room (0/1 nodes). Ask for less.")
+    assert knows.asked == (UID, 1, "queued")

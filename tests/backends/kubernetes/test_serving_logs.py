@@ -105,12 +105,14 @@ def test_a_reader_gets_no_more_than_it_can_take(scene: Scene, monkeypatch: pytes
 
 def test_why_a_start_ended_is_read_when_it_is_asked_for(scene: Scene) -> None:
     pod = a_pod(status=crashed())
-    scene.says("boom\n")
+    scene.says("begun\n")
+    scene.kube.pod_logs["ns", "p", "main"] = b"begun\nboom\n"
     assert scene.logs.printed(UID, pod).crash is None
     scene.logs.ask_crash(UID, pod)
     scene.logs.turn()
-    assert scene.logs.printed(UID, pod).crash == "boom\n"
+    assert scene.logs.printed(UID, pod).crash == "begun\nboom\n"
     assert scene.heard == [UID]
+    assert scene.read().data == b"begun\nboom\n"
 
 
 def test_an_api_server_that_is_away_is_asked_later(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,7 +144,9 @@ class KubeExplainer:
         chosen = marks.selector({marks.UID: uid_hash(key[0]), marks.ATTEMPT: str(key[1])})
         pods = {name_of(body): body for body in self._kube.list(PODS, namespace, chosen).items}
         claims = self._claims(namespace, pods.values())
-        names = [name_of(body) for body in (view.job, *list(pods.values())[:MOST_PODS], *claims) if body is not None]
+        first = {name_of(pod): pod for pod in view.pods}
+        asked = list({**first, **pods}.values())[:MOST_PODS]
+        names = [name_of(body) for body in (view.job, *asked, *claims) if body is not None]
         queued = view.job is not None and QUEUE in labels_of(view.job)
         return Beside(
             at=self._now(), pods=pods, claims=tuple(claims),

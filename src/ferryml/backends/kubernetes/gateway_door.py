@@ -156,6 +156,11 @@ class HttpGatewayDoor:
     def fetch(self, digest: str, grant: str) -> Path:
         raise Refused("NotSupported", "a cluster's agent has no disk; pods fetch for themselves")
 
+    def read(self, digest: str, grant: str) -> bytes:
+        """A manifest, or a small file; the gateway fetches it if need be."""
+        params: Params = {"digest": digest, "grant": grant}
+        return self._send("GET", "/admin/v1/content", params=params).content
+
     def append_log(self, uid: str, attempt: int, path: str, data: bytes) -> None:
         params: Params = {"uid": uid, "attempt": attempt, "path": path}
         self._send("POST", "/admin/v1/log", params=params, content=data)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from ferryml.agent.ports import LogRead
 from ferryml.backends.kubernetes.gateway_door import ClusterDoor
+from ferryml.backends.kubernetes.jobs import Explainer, NoExplainer
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, DEPLOYMENTS, SERVICES
 from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta, name_of, namespace_of
 from ferryml.backends.kubernetes.ledger import Held
+from ferryml.backends.kubernetes.observe import View
 from ferryml.backends.kubernetes.preparations import Preparations
 from ferryml.backends.kubernetes.serving_logs import ServingLogs
 from ferryml.backends.kubernetes.serving_pods import Sight, pod_sight
@@ -35,10 +37,12 @@ from ferryml.domain.errors import Conflict, FerryError, Forbidden, NotFound, Ref
 from ferryml.domain.instance_types import choose, table
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import EndpointOrder, RevisionOrder
-from ferryml.domain.seen import InstanceSeen
+from ferryml.domain.seen import InstanceSeen, JobSeen
 
 log = logging.getLogger(__name__)
 
+EXPLAINED = ("", "PodUnschedulable", "ImagePullLoopBackOff", "ContainerCannotStart", "StagingFailed")
+"""Codes of what may keep a pod whose cause lies in the cluster."""
 KEPT_FRESH = timedelta(minutes=10)
 """How often what new pods of a revision need is made sure of: admission, plan, policies."""
 Key = tuple[str, str]
@@ -65,6 +69,7 @@ class KubeServing:
     output: ServingLogs
     patience_s: float
     now: Callable[[], datetime]
+    explainer: Explainer = field(default_factory=NoExplainer)
     _fresh: dict[Key, datetime] = field(default_factory=dict)
     _guarded: dict[str, datetime] = field(default_factory=dict)
     _numbers: dict[Key, dict[str, int]] = field(default_factory=dict)
@@ -120,6 +125,7 @@ class KubeServing:
         for body in self.watched.deployments.select(uid_hash(uid)):
             self.stop(uid, labels_of(body).get(marks.REVISION, ""), 0)
         self.output.forget(uid)
+        self.explainer.forget(uid)
         for key in [key for key in {*self._fresh, *self._numbers} if key[0] == uid]:
             self._fresh.pop(key, None)
             self._numbers.pop(key, None)
@@ -163,10 +169,21 @@ class KubeServing:
         if sight is None or not sight.trouble:
             self._since.pop(ident, None)
         elif (self.now() - self._since.setdefault(ident, self.now())).total_seconds() >= self.patience_s:
-            return Sight("failed", sight.trouble, sight.reason, restarts=sight.restarts)
+            sight = replace(sight, state="failed", code=sight.trouble)
         if sight is not None and sight.wants_crash:
             self.output.ask_crash(uid, pod)
-        return sight
+        return self._explained(uid, pod, sight)
+
+    def _explained(self, uid: str, pod: Manifest, sight: Sight | None) -> Sight | None:
+        """With what the rules of the explainer know of its cause; programs of users speak for themselves."""
+        if sight is None or sight.state not in ("starting", "failed") or sight.code not in EXPLAINED:
+            return sight
+        waiting = JobSeen(state="queued" if sight.code == "PodUnschedulable" else "staging")
+        found = self.explainer.findings(uid, 1, View(pods=(pod,)), waiting)
+        if not found:
+            return sight
+        said = f"{found[0].cause} ({found[0].evidence}). {found[0].fix}" if found[0].evidence else found[0].cause
+        return replace(sight, reason=said)
 
     # making
 

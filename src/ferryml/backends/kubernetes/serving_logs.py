@@ -232,18 +232,21 @@ class ServingLogs:
 
     def _read_crash(self, known: tuple[str, int], uid: str, pod: Manifest) -> None:
         try:
-            text = self._kube.pod_log(
-                namespace_of(pod), name_of(pod), MAIN, FIRST_LINES, previous=has_restarted(pod, MAIN)
+            data = self._kube.pod_lines(
+                namespace_of(pod), name_of(pod), MAIN, tail=FIRST_LINES, previous=has_restarted(pod, MAIN)
             )
         except FerryError as error:
             log.debug("why pod %s ended cannot be read: %s", name_of(pod), error.message)
             return
+        text = b"".join(line.partition(b" ")[2] for line in data.splitlines(keepends=True))
         with self._lock:
             self._crashes[known] = text.decode("utf-8", "replace")[-200_000:]
             while len(self._crashes) > CRASHES:
                 self._crashes.popitem(last=False)
             source = self._sources.get((known[0], MAIN))
             if source is not None:
+                # its log is complete before anybody acts on the failure and removes the pod
+                self._take(source, data)
                 source.tail = b""
         self._heard(uid)
 
