@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -20,6 +21,7 @@ from ferryml.backends.kubernetes.api import HttpKube
 from ferryml.backends.kubernetes.routers import ClusterRouter
 from ferryml.bootstrap.router_hands import cluster_router
 from ferryml.compile.kubernetes.labels import KIND, REVISION
+from ferryml.domain.errors import Unavailable
 from ferryml.domain.routes import EndpointRoute, RevisionRoute, Upstream
 from https_play import Authority
 from kubebox.cluster import Cluster
@@ -29,6 +31,8 @@ from system_play import until
 
 SYSTEM = "ferry-routers"
 TEAM = "serving"
+SNI = {"sni_hostname": TLS_NAME}
+T = TypeVar("T")
 ROUTERS = "-l=app.kubernetes.io/name=ferry-router"
 MODEL = """
 import http.server, json, os, signal, threading, time
@@ -210,9 +214,9 @@ class RouterSite:
         said = {"authorization": f"Bearer {key}", **{name.replace("_", "-"): value for name, value in headers.items()}}
         url = f"https://127.0.0.1:{self.port}/api/v1/endpoint/digits/score"
         if client is not None:
-            return client.post(url, content=b"[1]", headers=said, extensions={"sni_hostname": TLS_NAME})
+            return client.post(url, content=b"[1]", headers=said, extensions=SNI)
         with self.client() as fresh:
-            return fresh.post(url, content=b"[1]", headers=said, extensions={"sni_hostname": TLS_NAME})
+            return fresh.post(url, content=b"[1]", headers=said, extensions=SNI)
 
     def kill(self, pod: str, container: str, pattern: str) -> None:
         """-9 for one program of a router pod."""
@@ -222,6 +226,33 @@ class RouterSite:
             "then kill -9 ${p#/proc/}; fi; done"
         )
         self.cluster.kubectl("exec", "-n", SYSTEM, pod, "-c", container, "--", "sh", "-c", script)
+
+    def is_trusted(self, tls: ssl.SSLContext) -> bool:
+        """Whether the router shows a certificate that `tls` knows."""
+        try:
+            with self.client(tls) as client:
+                return client.get(f"https://127.0.0.1:{self.port}/healthz", extensions=SNI).status_code == 200
+        except httpx.ConnectError:
+            return False
+
+    async def aside(self, call: Callable[[], T]) -> T:
+        """While callers go on."""
+        return await asyncio.to_thread(call)
+
+    async def until(self, true: Callable[[], object], within_s: float = 20) -> None:
+        await asyncio.to_thread(self.settles, true, within_s)
+
+    async def eventually(self, call: Callable[[], object], within_s: float = 30) -> None:
+        """Again and again while the cluster or its routers do not answer, as the operator does."""
+
+        def done() -> bool:
+            try:
+                call()
+            except Unavailable:
+                return False
+            return True
+
+        await self.until(done, within_s)
 
     def settles(self, true: Any, within_s: float = 30) -> None:
         until(true, within_s, self.tail)

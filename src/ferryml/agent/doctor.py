@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ferryml.agent.doctor_router import router_findings
 from ferryml.agent.ports import Kube
 from ferryml.domain.error_catalogue import Code
 from ferryml.domain.errors import FerryError, Forbidden
@@ -90,6 +91,8 @@ class Wants:
     pod_security: str = "baseline"
     probe: Literal["start", "asked", "never"] = "start"
     """When pods are tried."""
+    inference: bool = False
+    """Endpoints may be served."""
 
 
 class Doctor:
@@ -127,6 +130,8 @@ class Doctor:
             self._storage,
             self._gpus,
         ]
+        if self._wants.inference:
+            checks.append(self._router)
         if probe:
             checks.append(self._probe)
         found: list[Finding] = []
@@ -267,6 +272,9 @@ class Doctor:
     def _gateway_there(self) -> Iterator[Finding]:
         for each in explain(Facts(gateway_down=self._gateway())):
             yield each.model_copy(update={"check": "gateway"})
+
+    def _router(self) -> Iterator[Finding]:
+        return router_findings(self._kube, self._wants.system)
 
     def _machines(self) -> Iterator[Finding]:
         every = nodes(self._kube.list("v1/nodes"))

@@ -35,7 +35,7 @@ def wants_of(knobs: ClusterSettings) -> Wants:
     return Wants(
         system=knobs.system_namespace, environments=knobs.environments_namespace,
         namespaces=knobs.allowed_namespaces(), create_namespaces=knobs.create_namespaces,
-        pod_security=knobs.pod_security, probe=knobs.doctor_probe,
+        pod_security=knobs.pod_security, probe=knobs.doctor_probe, inference=knobs.inference,
     )  # fmt: skip
 
 

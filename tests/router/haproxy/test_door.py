@@ -25,13 +25,17 @@ async def test_figures_of_a_router(on):
     await play.ask()
     sidecar = play.router.sidecar
     await until(lambda: sidecar.totals(UID)[A].requests == 2)
-    state = state_of(sidecar, sidecar.endpoints[0])
+    state = state_of(sidecar, sidecar.endpoints[0], sidecar.loads()[UID])
     assert state["totals"][A]["errors"] == 1
     assert state["busy"] == [[A, 0, model.port, 0]]
     lines = metrics_of(sidecar).splitlines()
     labels = 'endpoint="digits",deployment="dep-a",revision="aaaaaaaaaa"'
     assert f"ferry_router_errors_total{{{labels}}} 1" in lines
     assert f"ferry_router_latency_ms_count{{{labels}}} 2" in lines
+    for code in (200, 502):
+        assert f'ferry_router_answers_total{{{labels},how="weighted",code="{code}"}} 1' in lines
+    assert f"ferry_router_instances{{{labels}}} 1" in lines
+    assert f"ferry_router_queued{{{labels}}} 0" in lines
     assert f"ferry_router_generation {sidecar.acknowledged}" in lines
 
 

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 from ferryml.domain.counters import Counters, bucket_ms
 from ferryml.domain.errors import FerryError
 from ferryml.domain.routes import EndpointRoute
-from ferryml.router.haproxy.sidecar import Sidecar
+from ferryml.router.haproxy.sidecar import Load, Sidecar
 
 _MOST_KEPT = 50_000
 _TOTALS = (
@@ -33,6 +33,14 @@ _TOTALS = (
     ("mirror_dropped", "Copies that were not sent"),
     ("mismatches", "Copies answered differently"),
     ("disagreements", "Copies with another predicted label"),
+)
+
+
+_GAUGES = (
+    ("instances", "Instances that take requests"),
+    ("places", "Requests that they take at once"),
+    ("in_flight", "Requests under way"),
+    ("queued", "Requests in line"),
 )
 
 
@@ -93,14 +101,14 @@ class Door:
             self._server.server_close()
 
 
-def state_of(sidecar: Sidecar, endpoint: EndpointRoute) -> dict[str, Any]:
+def state_of(sidecar: Sidecar, endpoint: EndpointRoute, load: Load) -> dict[str, Any]:
     """What rollouts and the autoscaler decide on, as JSON."""
     uid = endpoint.uid
     return {
         "totals": {name: one.model_dump(mode="json") for name, one in sidecar.totals(uid).items()},
         "recent": {name: one.model_dump(mode="json") for name, one in sidecar.recent(uid).items()},
-        "busy": [[*place, count] for place, count in sorted(sidecar.busy(uid).items())],
-        "queued": sidecar.queued(uid),
+        "busy": [[*place, count] for place, count in sorted(load.busy.items())],
+        "queued": load.queued,
     }
 
 
@@ -119,9 +127,46 @@ def metrics_of(sidecar: Sidecar) -> str:
     lines += ["# HELP ferry_router_latency_ms Latency of requests by weight.", "# TYPE ferry_router_latency_ms summary"]
     for labels, one in counted:
         lines += _summary(labels, one)
+    lines += _answers(sidecar)
+    lines += _moment(sidecar)
     lines += ["# TYPE ferry_router_reloads_total counter", f"ferry_router_reloads_total {sidecar.reloads}"]
     lines += ["# TYPE ferry_router_generation gauge", f"ferry_router_generation {sidecar.acknowledged}"]
     return "\n".join(lines) + "\n"
+
+
+def _answers(sidecar: Sidecar) -> list[str]:
+    lines = [
+        "# HELP ferry_router_answers_total Answers by status; how: weighted or named. -1: the caller went away.",
+        "# TYPE ferry_router_answers_total counter",
+    ]
+    for endpoint in sidecar.endpoints:
+        deployments = {one.revision: one.deployment for one in endpoint.revisions}
+        for (revision, how, code), count in sorted(sidecar.answers(endpoint.uid).items()):
+            labels = _labels(endpoint, deployments[revision], revision)
+            lines.append(f'ferry_router_answers_total{{{labels},how="{how}",code="{code}"}} {count}')
+    return lines
+
+
+def _moment(sidecar: Sidecar) -> list[str]:
+    """Gauges; none while HAProxy does not answer, for then nothing is known."""
+    try:
+        loads = sidecar.loads()
+    except FerryError:
+        return []
+    gauges: dict[str, list[str]] = {name: [] for name, _ in _GAUGES}
+    for endpoint in sidecar.endpoints:
+        load = loads.get(endpoint.uid, Load())
+        for one in endpoint.revisions:
+            labels = _labels(endpoint, one.deployment, one.revision)
+            busy = sum(count for (revision, *_), count in load.busy.items() if revision == one.revision)
+            told = {"instances": len(one.upstreams), "in_flight": busy, "queued": load.queued.get(one.revision, 0)}
+            told["places"] = len(one.upstreams) * one.max_concurrent_requests
+            for name, value in told.items():
+                gauges[name].append(f"ferry_router_{name}{{{labels}}} {value}")
+    lines: list[str] = []
+    for name, words in _GAUGES:
+        lines += [f"# HELP ferry_router_{name} {words}.", f"# TYPE ferry_router_{name} gauge", *gauges[name]]
+    return lines
 
 
 def _summary(labels: str, counters: Counters) -> list[str]:
@@ -213,7 +258,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _state(self) -> dict[str, Any]:
         sidecar = self.asked.sidecar
         try:
-            endpoints = {one.uid: state_of(sidecar, one) for one in sidecar.endpoints}
+            loads = sidecar.loads()
+            endpoints = {one.uid: state_of(sidecar, one, loads.get(one.uid, Load())) for one in sidecar.endpoints}
         except FerryError:
             endpoints = {}  # HAProxy is being replaced; the next look has it
         return {

@@ -19,6 +19,7 @@ class Book:
         self._tallies: dict[str, Tally] = {}
         self._known: dict[bytes, Tally] = {}
         self._tap: dict[str, Counters] = {}
+        self._answers: dict[tuple[str, str, int], int] = {}
         self.lost = 0
         """Lines that could not be read."""
 
@@ -30,6 +31,7 @@ class Book:
         with self._lock:
             for name in self._tallies.keys() - wanted:
                 del self._tallies[name]
+            self._answers = {key: count for key, count in self._answers.items() if key[0] in wanted}
             for name in wanted - self._tallies.keys():
                 self._tallies[name] = Tally(self._boot)
             self._known = {name.encode(): tally for name, tally in self._tallies.items()}
@@ -45,6 +47,7 @@ class Book:
             tally = known.get(backend)
             if tally is None or kind not in (b"w", b"d"):
                 continue
+            self._noted(backend.decode(), "named" if kind == b"d" else "weighted", status)
             if kind == b"d":
                 tally.direct += 1
             elif how[:1] != b"C":  # else the caller went away, and nothing can be said of the model
@@ -53,6 +56,20 @@ class Book:
                     tally.answered(code if code > 0 else 500, int(took) / 1000, code != 503)
                 except ValueError:
                     self.lost += 1
+
+    def answers(self, endpoint: EndpointRoute) -> dict[tuple[str, str, int], int]:
+        """(revision, weighted or named, status) -> answers; -1: the caller went away."""
+        names = {backend_name(endpoint.name, one.revision): one.revision for one in endpoint.revisions}
+        with self._lock:
+            return {(names[name], how, code): n for (name, how, code), n in self._answers.items() if name in names}
+
+    def _noted(self, backend: str, how: str, status: bytes) -> None:
+        try:
+            key = (backend, how, int(status))
+        except ValueError:
+            return
+        with self._lock:
+            self._answers[key] = self._answers.get(key, 0) + 1
 
     def from_tap(self, told: dict[str, Counters]) -> None:
         """What the tap has counted since it started, by backend."""

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +37,16 @@ class Program(Protocol):
 
     def begin(self) -> None:
         """Serves the files when this returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Of one endpoint, at this moment."""
+
+    busy: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    """(revision, instance, port) -> requests under way, those of leaving instances too."""
+    queued: dict[str, int] = field(default_factory=dict)
+    """revision -> requests in line."""
 
 
 class Sidecar:
@@ -121,33 +132,42 @@ class Sidecar:
         found = self.endpoint(uid)
         return self._book.recent(found) if found else {}
 
+    def answers(self, uid: str) -> dict[tuple[str, str, int], int]:
+        """(revision, weighted or named, status) -> answers since this program started; -1: the caller went away."""
+        found = self.endpoint(uid)
+        return self._book.answers(found) if found else {}
+
     def busy(self, uid: str) -> dict[tuple[str, int, int], int]:
         """(revision, instance, port) -> requests under way, those of leaving instances too."""
-        found = self.endpoint(uid)
-        if found is None:
-            return {}
-        made = {
-            (revision.revision, upstream.instance, upstream.port): 0
-            for revision in found.revisions
-            for upstream in revision.upstreams
-        }
-        for backend, server, used in self._used():
-            _, endpoint, revision = backend.split(".", 2)
-            place = (revision, *instance_of(server))
-            if endpoint == found.name and (used or place in made):
-                made[place] = made.get(place, 0) + used
-        return made
+        return self.loads(uid).get(uid, Load()).busy
 
     def queued(self, uid: str) -> dict[str, int]:
         """revision -> requests in line."""
-        found = self.endpoint(uid)
-        names = {backend_name(found.name, one.revision): one.revision for one in found.revisions} if found else {}
-        made = dict.fromkeys(names.values(), 0)
-        for worker in self._master.workers():
+        return self.loads(uid).get(uid, Load()).queued
+
+    def loads(self, uid: str = "") -> dict[str, Load]:
+        """What each endpoint (or that one) has under way and in line: two questions to each worker, however many."""
+        endpoints = [one for one in self._table.endpoints if uid in ("", one.uid)]
+        made = {one.uid: Load() for one in endpoints}
+        names: dict[str, tuple[Load, str]] = {}
+        for one in endpoints:
+            for revision in one.revisions:
+                names[backend_name(one.name, revision.revision)] = made[one.uid], revision.revision
+                made[one.uid].queued[revision.revision] = 0
+                for upstream in revision.upstreams:
+                    made[one.uid].busy[revision.revision, upstream.instance, upstream.port] = 0
+        for worker in self._master.workers() if names else ():
+            for backend, server, used in self._used(worker.pid):
+                if backend in names:
+                    load, revision_name = names[backend]
+                    place = (revision_name, *instance_of(server))
+                    if used or place in load.busy:
+                        load.busy[place] = load.busy.get(place, 0) + used
             for line in self._master.ask(worker.pid, "show stat -1 2 -1").splitlines():
                 parts = line.split(",", 3)
                 if parts[0] in names:
-                    made[names[parts[0]]] += int(parts[2] or 0)
+                    load, revision_name = names[parts[0]]
+                    load.queued[revision_name] += int(parts[2] or 0)
         return made
 
     def renew_certificate(self, pem: str) -> None:
@@ -215,14 +235,13 @@ class Sidecar:
             write_file(folder / CONFIG, config)
         self._written = new
 
-    def _used(self) -> Iterator[tuple[str, str, int]]:
-        """(backend, server, requests under way) over all workers."""
-        for worker in self._master.workers():
-            for line in self._master.ask(worker.pid, "show servers conn").splitlines():
-                parts = line.split()
-                if len(parts) > 7 and parts[0].startswith("r."):
-                    backend, _, server = parts[0].partition("/")
-                    yield backend, server, int(parts[6])
+    def _used(self, pid: int) -> Iterator[tuple[str, str, int]]:
+        """(backend, server, requests under way) of one worker."""
+        for line in self._master.ask(pid, "show servers conn").splitlines():
+            parts = line.split()
+            if len(parts) > 7 and parts[0].startswith("r."):
+                backend, _, server = parts[0].partition("/")
+                yield backend, server, int(parts[6])
 
     def _run(self) -> None:
         looked = ended = 0.0
