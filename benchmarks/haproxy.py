@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 from benchmarks.kit import Figures, Program, folder, median, ours, percentile, stopwatch
 from benchmarks.router import KEY, PAYLOAD, load
-from ferryml.domain.routes import EndpointRoute, RevisionRoute, RouterTable, Upstream
+from ferryml.domain.routes import EndpointRoute, Peer, RevisionRoute, RouterTable, Upstream, owner
 from ferryml.router.haproxy.process import find_program
 from ferryml.router.haproxy.router import HaproxyRouter, Places, free_port
+from ferryml.router.haproxy.runtime import Master
 from ferryml.settings import RouterSettings
 
 A, B = "a" * 10, "b" * 10
@@ -81,6 +82,7 @@ def run(quick: bool) -> Figures:
                 before = programs[name].cpu_s()
                 time.sleep(2)
                 figures.add(f"{name}: CPU while idle", (programs[name].cpu_s() - before) / 2 * 1000, "millicores")
+            _owners(figures, base, port, seconds)
         finally:
             for one in reversed(started):
                 one.stop()
@@ -88,6 +90,36 @@ def run(quick: bool) -> Figures:
     tool = "wrk" if shutil.which("wrk") else "our own load generator, which is slower than what it measures"
     figures.notes.append(f"{rounds} rounds of {seconds} s with {tool}; it, the router and the model share the CPUs")
     return figures
+
+
+def _owners(figures: Figures, base: Path, port: int, seconds: int) -> None:
+    """Two replicas: the one that owns the revision serves it, the other passes every request on to it."""
+    home = Path(tempfile.mkdtemp(prefix="fb-"))
+    peers = tuple(Peer(name=name, address=f"127.0.0.1:{free_port('127.0.0.1')}") for name in ("r1", "r2"))
+    route = EndpointRoute.model_validate_json(_route(port)).model_copy(update={"weights": {A: 100}})
+    started: list[HaproxyRouter] = []
+    try:
+        for peer in peers:
+            places = Places(home / peer.name / "files", home / peer.name, peer.name, peer.address, "of-the-benchmark")
+            made = HaproxyRouter(RouterSettings(), places, random.random, lambda: secrets.token_hex(8), lambda *_: None)
+            made.start("127.0.0.1", 0)
+            started.append(made)
+            made.apply(route)
+            made.join(peers)
+        time.sleep(3)  # until each has found the other alive
+        for peer, router in zip(peers, started, strict=True):
+            mine = peer.name == owner(peers, route.uid, A)
+            name = "two replicas, the owner asked" if mine else "two replicas, passed on to the owner"
+            for connections in (1, 8, 32):
+                rate, p50, p99 = _measure(base, router.url + PATH, connections, seconds)
+                of = f"{connections} connection{'s' * (connections > 1)}: {name}"
+                figures.add(of, rate, "requests/s")
+                figures.add(f"{of}, p50", p50, "ms")
+                figures.add(f"{of}, p99", p99, "ms")
+    finally:
+        for router in started:
+            router.stop(1)
+        shutil.rmtree(home)
 
 
 def _changes(figures: Figures, count: int) -> None:
@@ -109,9 +141,20 @@ def _changes(figures: Figures, count: int) -> None:
                 router.sidecar.apply(table.model_copy(update={"endpoints": (changed, *table.endpoints[1:])}))
             weights.append(took[0] * 1000)
         figures.spread("60 endpoints of 10 deployments: a weight changed", weights, "ms")
+        resident = sum(_resident(worker.pid) for worker in Master(f"{base}/master.sock", f"{base}/files").workers())
+        figures.add("60 endpoints of 10 deployments: HAProxy's memory", resident, "MiB")
+        with stopwatch() as took:
+            router.sidecar.loads()
+        figures.add("60 endpoints of 10 deployments: one look at all loads", took[0] * 1000, "ms")
     finally:
         router.stop(1)
         shutil.rmtree(base)
+
+
+def _resident(pid: int) -> float:
+    """MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
 
 def _one_of_many(number: int) -> EndpointRoute:

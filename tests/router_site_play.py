@@ -36,13 +36,20 @@ T = TypeVar("T")
 ROUTERS = "-l=app.kubernetes.io/name=ferry-router"
 MODEL = """
 import http.server, json, os, signal, threading, time
+lock, active, most = threading.Lock(), 0, 0
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self): self.answer(b"ok")
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        global active, most
+        with lock:
+            active += 1
+            most = max(most, active)
         time.sleep(float(os.environ["TOOK"]))
-        self.answer(json.dumps([os.environ["SAYS"], os.environ["POD"]]).encode())
+        with lock:
+            active -= 1
+        self.answer(json.dumps([os.environ["SAYS"], os.environ["POD"], most]).encode())
     def answer(self, body):
         self.send_response(200)
         self.send_header("content-type", "application/json")
@@ -104,7 +111,7 @@ class RouterSite:
 
     def _install(self, router: Mapping[str, Any]) -> None:
         for name in ("agent", "router"):
-            self.cluster.load_image(images.build(name))
+            self.load(name)
         self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TEAM}})
         chosen = {
             "site": {"name": "alone", "server_url": "https://ferry.invalid"}, "namespaces": [TEAM],
@@ -122,14 +129,29 @@ class RouterSite:
         }  # fmt: skip
         file = self._folder / "values.json"
         file.write_text(json.dumps(chosen))
-        self.helm("upgrade", "--install", "alone", str(CHARTS / "ferry-agent"), "--values", str(file))
+        failed = self.helm("upgrade", "--install", "alone", str(CHARTS / "ferry-agent"), "--values", str(file))
+        assert not failed, failed
         rollout = ("rollout", "status", "deployment/ferry-router", "-n", SYSTEM, "--timeout=120s")
         assert "successfully" in self.cluster.kubectl(*rollout, limit_s=150), self.tail()
 
-    def helm(self, *args: str) -> None:
+    def scale(self, replicas: int) -> str:
+        """What Helm says when it does not do it."""
+        chart = (str(CHARTS / "ferry-agent"), "--values", str(self._folder / "values.json"))
+        refused = self.helm("upgrade", "alone", *chart, "--set", f"inference.router.replicas={replicas}")
+        if not refused:
+            rollout = ("rollout", "status", "deployment/ferry-router", "-n", SYSTEM, "--timeout=150s")
+            assert "successfully" in self.cluster.kubectl(*rollout, limit_s=180), self.tail()
+        return refused
+
+    def helm(self, *args: str) -> str:
+        """What it says when it fails."""
         argv = [self._helm, *args, "--namespace", SYSTEM, "--kubeconfig", str(self.cluster.kubeconfig)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=200, check=False)
-        assert done.returncode == 0, done.stderr[-3000:] + self.tail()
+        return done.stderr[-3000:] if done.returncode else ""
+
+    def load(self, name: str) -> None:
+        """The image on every node, new ones too."""
+        self.cluster.load_image(images.build(name))
 
     def way(self, host: str, port: int) -> int:
         """A port of 127.0.0.1 that leads there."""

@@ -13,7 +13,7 @@ from router_load import Load
 from router_play import KEY
 from router_site_play import ROUTERS, SYSTEM, TEAM, RouterSite
 
-A, B = "a" * 10, "b" * 10
+A, B, C = "a" * 10, "b" * 10, "c" * 10
 UID = "endpoint.ws.digits"
 NEW = "another-key"
 pytestmark = pytest.mark.timeout(600)
@@ -156,3 +156,33 @@ async def test_the_api_server_may_be_away(site: RouterSite) -> None:
     await site.eventually(site.apply, 60)
     assert (await site.aside(site.ask)).json()[0] == "b"
     assert site.pods() == [pod]
+
+
+async def test_three_routers_are_one(site: RouterSite, clusters) -> None:
+    """Refused on one node with the fix; on three a limit holds over all, and each may be lost."""
+    if len(site.cluster.nodes) < 3:
+        refused = await site.aside(lambda: site.scale(3))
+        assert "E40002" in refused
+        assert "inference.router.replicas=1" in refused
+    await site.aside(lambda: clusters.kubebox("cloud", nodes=3))
+    for name in ("agent", "router"):
+        await site.aside(lambda name=name: site.load(name))
+    async with load(site, kept=False) as fresh:
+        await fresh.more(10)
+        assert not await site.aside(lambda: site.scale(3))
+        await fresh.more(10)
+    assert set(fresh.seen) == {200}, "not one was lost while routers were replaced"
+    await site.until(lambda: len(site.router.routers()) == 3)
+
+    site.limits = {"max_concurrent_requests": 1, "max_queue_wait_ms": 20_000}
+    await site.aside(lambda: site.model(C, "c", took=0.1))
+    site.weights = {C: 100}
+    await site.eventually(site.apply)
+    async with load(site, kept=False) as fresh:
+        await fresh.more(40)
+        lost = site.pods()[0]
+        await site.aside(lambda: site.cluster.kubectl("delete", "pod", lost, "-n", SYSTEM, "--wait=false"))
+        await fresh.more(40)
+    assert set(fresh.seen) == {200}
+    assert max(most for _, _, most in fresh.said) <= 2, "a place may be given twice while an owner leaves"
+    await site.until(lambda: site.router.totals(UID)[C].requests == len(fresh.said))
