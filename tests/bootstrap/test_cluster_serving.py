@@ -10,7 +10,7 @@ from ferryml.domain.link import Wish
 from ferryml.domain.orders import EndpointOrder
 from ferryml.domain.routes import EndpointRoute
 from ferryml.domain.seen import StoredStatus
-from ferryml.domain.statuses import EndpointStatus
+from ferryml.domain.statuses import Accuracy, EndpointStatus
 from ferryml.settings import ClusterSettings
 from fixtures_serving import Shelf, a_revision, until
 from kube_serving_play import NAMESPACE, PlayKubelet, PlayServing
@@ -35,6 +35,12 @@ class Door:
 
     def dismiss(self, uid: str) -> None:
         self.renewed.remove(uid)
+
+    def accuracy(self) -> dict[str, Any]:
+        return {UID: {A: (Accuracy(labels=2, correct=1, predictions=3), Accuracy(labels=1, predictions=3))}}
+
+    def forget_predictions(self, uid: str) -> None:
+        self.forgotten = uid
 
 
 class OneRouter:
@@ -100,9 +106,11 @@ def test_an_endpoint_becomes_pods_and_goes_with_all_of_them(shelf: Shelf) -> Non
     assert status.scoring_uri == "https://scoring.example/api/v1/endpoint/one/score"
     assert router.follows
     assert door.renewed == [UID]
+    assert until(lambda: turn().accuracy)[A].correct == 1
     until(lambda: turn(None).kind == "Gone")
     assert play.watched.deployments.all() == []
     assert router.routes == {}
+    assert door.forgotten == UID
     serving.stop()
     assert not router.follows
     play.close()

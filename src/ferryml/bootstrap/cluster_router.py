@@ -20,6 +20,7 @@ from ferryml.backends.kubernetes.kinds import SECRETS
 from ferryml.bootstrap.dice import SystemDice
 from ferryml.bootstrap.router_certificate import Certified, Pair, pair_of_files, pair_of_secret
 from ferryml.bootstrap.router_identity import RouterIdentity
+from ferryml.bootstrap.router_records import GatewayRecords
 from ferryml.bootstrap.router_watch import KubeTable, Tell, Where
 from ferryml.domain.errors import FerryError, Refused, Unavailable
 from ferryml.domain.routes import RouterTable
@@ -33,6 +34,7 @@ from ferryml.router.haproxy.runtime import Master
 from ferryml.router.haproxy.sidecar import Sidecar, write_file
 from ferryml.router.haproxy.tap import Tap, TapLimits
 from ferryml.router.haproxy.tap_link import TapLink
+from ferryml.router.shipping import Shipper
 from ferryml.settings import RouterSettings
 
 log = logging.getLogger(__name__)
@@ -208,10 +210,15 @@ async def _tap(settings: RouterSettings) -> None:
     (run / "tap.sock").unlink(missing_ok=True)
     limits = TapLimits(settings.mirror_queue, settings.mirror_body_bytes)
     spool = Spool(settings.folder / "collected", SystemDice().id(10), SystemDice().now, settings.collect_bytes)
+    shipper = Shipper(spool, GatewayRecords(settings), settings.collect_ship_s) if settings.collect_url else None
     tap = Tap(str(run / "inner.sock"), SystemDice().id(16), random.random, limits, spool)
     await tap.start(str(run / "tap.sock"))
+    if shipper is not None:
+        shipper.start()
     await over.wait()
     await tap.stop()
+    if shipper is not None:
+        await asyncio.to_thread(shipper.stop)
 
 
 def _door_secret(settings: RouterSettings) -> str:

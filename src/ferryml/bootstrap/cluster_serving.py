@@ -54,25 +54,26 @@ class ClusterServing:
         wake: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._router = router
+        self.captures = GatewayCaptures(parts.door)
+        """`captures.put` takes each prediction that the routers kept."""
         self._output = ServingLogs(parts.kube, wake)
         backend = KubeServing(
             parts.kube, parts.watched, parts.door, parts.environments, parts.cluster, parts.ledger.wish,
             parts.ledger.held, self._output, knobs.image_patience_s, now, parts.explainer,
         )  # fmt: skip
-        self._captures = GatewayCaptures(parts.door)
         files = Files(parts.door.read)
-        hands = EndpointHands(backend, parts.environments, parts.door, router, self._captures, files)
+        hands = EndpointHands(backend, parts.environments, parts.door, router, self.captures, files)
         self.agent = EndpointAgent(hands, EndpointRules(DRAIN_S, 0))
 
     def start(self) -> None:
         """Raises Unavailable while the cluster does not tell which routers there are."""
         self._router.start()
         self._output.start()
-        self._captures.start()
+        self.captures.start()
 
     def stop(self) -> None:
         """Deployments go on."""
         self._output.stop()
-        self._captures.close()
+        self.captures.close()
         self.agent.close()
         self._router.stop()

@@ -68,6 +68,15 @@ class RouterSettings(Settings):
     collect_ship_s: Annotated[
         float, Field(gt=0), Knob("How long records wait for company before the gateway gets them.", unit="s")
     ] = 30
+    collect_url: Annotated[
+        str, Knob("In a cluster: the gateway that takes records.", off="empty: they are not handed over")
+    ] = ""
+    collect_ca_file: Annotated[
+        OptionalPath, Knob("In a cluster: PEM authority of that gateway.", off="empty: the system's")
+    ] = None
+    collect_token_file: Annotated[
+        OptionalPath, Knob("In a cluster: the routers' token for the audience ferry-gateway.", off="empty")
+    ] = None
     folder: Annotated[Path, Knob("In a cluster: files and sockets that HAProxy, sidecar and tap share.")] = Path(
         "/run/ferry-router"
     )
