@@ -27,8 +27,6 @@ class Door:
         self.admit_pods = play.door.admit_pods
         self.read = lambda digest, grant: b""
         self.put_predictions = lambda given: None
-        self.accuracy = dict
-        self.forget_predictions = lambda uid: None
 
     def renew(self, uid: str, grant: str) -> None:
         self.renewed.append(uid)
