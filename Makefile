@@ -22,21 +22,20 @@ demo-kubernetes: setup ## The same on two real clusters of this machine (Linux, 
 	@$(BIN)/python scripts/components.py ensure kubernetes buildah
 	@$(BIN)/python scripts/demo_kubernetes.py
 
-# Of the cluster tests these run each time; all of them take twenty minutes more.
-CLUSTER_CORE := $(addprefix tests/system_kubernetes/,test_images.py test_kube.py test_manifests.py test_jobs.py)
+# Tests on clusters mostly wait, so their groups run side by side; clusters that are given are for one process alone.
+CLUSTER_TESTS := tests/system_kubernetes $(if $(KUBECONFIG)$(FERRY_TEST_KUBECONFIG),,-n 3 --dist loadgroup)
 
 test: setup ## Run the suite; real servers and clusters are installed and built beside it, where possible
 	@mkdir -p .cache/components
 	@$(BIN)/python scripts/components.py ensure >.cache/components/log 2>&1 & \
 	  installer=$$!; \
 	  $(BIN)/python -m pytest -n 2 --dist loadgroup --components=wait $(SLOWEST); status=$$?; \
-	  $(BIN)/python -m pytest $(CLUSTER_CORE) --components=wait $(SLOWEST) || status=1; \
-	  echo "did not run here: the other files of tests/system_kubernetes (faults, link, isolation, installation, ...); make test-kubernetes runs them all"; \
+	  $(BIN)/python -m pytest $(CLUSTER_TESTS) --components=wait $(SLOWEST) || status=1; \
 	  kill $$installer 2>/dev/null; wait $$installer 2>/dev/null; exit $$status
 
 test-kubernetes: setup ## Run the tests on Kubernetes clusters alone: those of KUBECONFIG, or kubebox's own
-	@$(BIN)/python scripts/components.py ensure kubernetes helm buildah registry kwok
-	$(BIN)/python -m pytest tests/system_kubernetes $(SLOWEST) $(ARGS)
+	@$(BIN)/python scripts/components.py ensure kubernetes helm buildah registry kwok squid squid-openssl
+	$(BIN)/python -m pytest $(CLUSTER_TESTS) $(SLOWEST) $(ARGS)
 
 check: setup ## Lint, format, types, floors, generated files
 	$(BIN)/ruff format --check --quiet .

@@ -145,6 +145,33 @@ def install_squid() -> None:
     _apt("squid")
 
 
+def find_inspecting_squid() -> Paths:
+    """The same proxy linked with OpenSSL, which opens TLS; the package cannot be installed beside the other."""
+    folder = CACHE / "squid-openssl" / "usr"
+    program, maker = folder / "sbin" / "squid", folder / "lib" / "squid" / "security_file_certgen"
+    find_squid()
+    if not program.exists() or not maker.exists():
+        raise MissingError("squid-openssl has not been unpacked")
+    _run([str(program), "-v"], "asking squid-openssl for its version")
+    return {"program": str(program), "certificate_maker": str(maker)}
+
+
+def install_inspecting_squid() -> None:
+    """From the distribution, unpacked below .cache; what it needs beside its libraries is the other package's."""
+    install_squid()
+    folder = CACHE / "squid-openssl"
+    package = folder / "package"
+    shutil.rmtree(folder, ignore_errors=True)
+    package.mkdir(parents=True)
+    if shutil.which("apt-get") is None:
+        raise MissingError("package squid-openssl can be had on Debian or Ubuntu only")
+    _run(["apt-get", "download", "-qq", "squid-openssl"], "fetching squid-openssl", cwd=package)
+    _apt("libecap3")
+    for archive in package.glob("*.deb"):
+        _run(["dpkg", "-x", str(archive), str(folder)], "unpacking squid-openssl")
+    shutil.rmtree(package)
+
+
 def install_versitygw() -> None:
     """Built from its Go module; everything stays below .cache."""
     go = _go()
@@ -225,9 +252,9 @@ def _apt(*packages: str) -> None:
         _run(install, f"installing {names}", env=env)
 
 
-def _run(argv: list[str], purpose: str, env: dict[str, str] | None = None) -> str:
+def _run(argv: list[str], purpose: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
     done = subprocess.run(
-        argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200, check=False
+        argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200, check=False
     )
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-3:]
@@ -249,6 +276,7 @@ COMPONENTS: dict[str, tuple[Callable[[], Paths], Callable[[], None]]] = {
     "haproxy": (find_haproxy, install_haproxy),
     "postgres": (find_postgres, install_postgres),
     "squid": (find_squid, install_squid),
+    "squid-openssl": (find_inspecting_squid, install_inspecting_squid),
     "versitygw": (find_versitygw, install_versitygw),
     "kubernetes": (find_kubernetes, install_kubernetes),
     "helm": (find_helm, lambda: _make("helm")),

@@ -20,6 +20,7 @@ BY_FIXTURE = {
     "postgres_server": "postgres",
     "s3_server": "versitygw",
     "squid_proxy": "squid",
+    "inspecting_squid": "squid-openssl",
 }
 INSTALL_LIMIT_S = 900
 UNIT_LIMIT_S = 2

@@ -28,6 +28,12 @@ from kubebox.places import run_folder
 NAMES = ("cloud", "onprem")
 FOLDER = "system_kubernetes"
 TEST_LIMIT_S = INSTALL_LIMIT_S + 600
+GROUPS = {
+    **dict.fromkeys(("test_faults.py", "test_isolation.py", "test_link.py", "test_restore.py"), "rough"),
+    **dict.fromkeys(("test_patterns.py", "test_router.py", "test_serving.py"), "serving"),
+    "test_demo_kubernetes.py": "demo",
+}
+"""Files that run apart from the others, so that groups take about as long."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -36,11 +42,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if collection_path.name == FOLDER and not named else None
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist puts the group into the test's id
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on clusters wait for images, nodes and pods."""
+    """Tests on clusters wait for images, nodes and pods. Spread over processes, each group has clusters of its own."""
     for item in items:
-        if f"/{FOLDER}/" in item.path.as_posix() and not item.get_closest_marker("timeout"):
+        if f"/{FOLDER}/" not in item.path.as_posix():
+            continue
+        if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TEST_LIMIT_S))
+        joined = {"joined", "onprem"} & set(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group(GROUPS.get(item.path.name, "work" if joined else "bare")))
 
 
 class GivenCluster:

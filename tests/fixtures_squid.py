@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,7 @@ from kubebox.texts import HUB_NAME
 USER, PASSWORD = "site", "p@ss:word/1"
 
 CONFIG = """\
-http_port 127.0.0.1:{port}
+http_port 127.0.0.1:{port} {tls}
 {rules}
 cache deny all
 access_log stdio:{folder}/access.log
@@ -39,6 +40,18 @@ auth_param basic realm ferry
 acl known proxy_auth REQUIRED
 http_access allow known
 http_access deny all
+hosts_file {folder}/hosts"""
+TLS = (
+    "ssl-bump cert={folder}/authority.pem generate-host-certificates=on dynamic_cert_mem_cache_size=4MB "
+    "tls-dh=prime256v1:"
+)
+INSPECTING = """\
+sslcrtd_program {folder}/maker -s {folder}/certificates -M 4MB
+tls_outgoing_options cafile={folder}/origins.pem
+acl first at_step SslBump1
+ssl_bump peek first
+ssl_bump bump all
+http_access allow all
 hosts_file {folder}/hosts"""
 KNOWS = f"""\
 while read -r said; do
@@ -81,17 +94,38 @@ def squid_with_password(component) -> Iterator[SquidProxy]:
 
 
 @contextmanager
-def _running(program: str, rules: str, files: Mapping[str, str]) -> Iterator[SquidProxy]:
+def inspecting(paths: Mapping[str, str], authority: str, origins: str) -> Iterator[SquidProxy]:
+    """squid that opens TLS, as some companies' proxies do: it shows certificates of an authority of its own.
+
+    Args:
+        authority: PEM of its certificate and key.
+        origins: PEM of those whom it trusts itself.
+    """
+    files = {"authority.pem": authority, "origins.pem": origins, "hosts": f"127.0.0.1 {HUB_NAME}\n"}
+    maker = Path(paths["certificate_maker"])
+    with _running(paths["program"], INSPECTING, files, TLS, maker) as proxy:
+        yield proxy
+
+
+@contextmanager
+def _running(
+    program: str, rules: str, files: Mapping[str, str], tls: str = "", maker: Path | None = None
+) -> Iterator[SquidProxy]:
     folder = Path(tempfile.mkdtemp(prefix="ferry-squid-"))
     port = unused_port()
     try:
         for name, text in files.items():
             (folder / name).write_text(text)
-        told = CONFIG.format(port=port, folder=folder, rules=rules.format(folder=folder))
+        if maker is not None:
+            shutil.copy(maker, folder / "maker")  # squid's own user must reach it
+            made = [str(folder / "maker"), "-c", "-s", str(folder / "certificates"), "-M", "4MB"]
+            subprocess.run(made, check=True, capture_output=True, timeout=30)
+        said = {"rules": rules.format(folder=folder), "tls": tls.format(folder=folder)}
+        told = CONFIG.format(port=port, folder=folder, **said)
         (folder / "squid.conf").write_text(told)
         if os.geteuid() == 0:  # squid gives up root by itself and must still write its log
             entry = pwd.getpwnam("proxy")
-            for path in (folder, *folder.iterdir()):
+            for path in (folder, *folder.rglob("*")):
                 os.chown(path, entry.pw_uid, entry.pw_gid)
         process = serve([program, "-N", "-f", str(folder / "squid.conf")], port)
         try:

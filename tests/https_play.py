@@ -32,6 +32,11 @@ class Authority:
         self.bundle = folder / f"{name}.pem"
         self.bundle.write_bytes(self._certificate.public_bytes(Encoding.PEM))
 
+    def with_key(self) -> str:
+        """PEM of the authority's own certificate and key, for a proxy that signs for others."""
+        secret = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return self.bundle.read_text() + secret.decode()
+
     def server_files(self) -> tuple[Path, Path]:
         """(certificate chain, key) of a server on 127.0.0.1."""
         key = ec.generate_private_key(ec.SECP256R1())

@@ -172,6 +172,8 @@ class Cluster:
         names = {node.name for node in nodes}
 
         def ready() -> bool:
+            for node in nodes:
+                node.keep_kubelet()
             found = self.api.get("/api/v1/nodes")["items"]
             return names <= {node["metadata"]["name"] for node in found if _is_ready(node)}
 

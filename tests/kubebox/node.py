@@ -85,6 +85,12 @@ class Node:
         self.programs.start("kubelet", texts.kubelet(kubernetes, self.folder, self.at, self.number, self.name))
         self.programs.start("proxy", texts.proxy(kubernetes, self.at, self.number, self.name))
 
+    def keep_kubelet(self) -> None:
+        """Starts it again if it ended: all kubelets of a machine have one socket's path in common, and of two that
+        begin in the same moment one gives up over it. Elsewhere systemd does this."""
+        if not self.programs.alive("kubelet"):
+            self.programs.restart("kubelet")
+
     def load_image(self, archive: Path) -> None:
         """A docker-archive or oci-archive, for pods to use at once."""
         self._ctr("-n", "k8s.io", "images", "import", "--snapshotter", snapshotter(self.folder), str(archive))

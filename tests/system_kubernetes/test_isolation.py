@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ferryml.bootstrap.dice import SystemDice
 from ferryml.compile.environment import environment_order
 from ferryml.compile.kubernetes.names import resource_name
 from ferryml.domain.errors import FerryError, Refused
-from ferryml.domain.link import Enrol, Enrolled, Wish
+from ferryml.domain.link import PROTOCOL, Enrol, Enrolled, Heartbeat, Wish
 from ferryml.domain.orders import JobOrder
 from ferryml.sdk.wire import Route, Wire, open_client
 from kubebox.cluster import Cluster
@@ -189,12 +190,12 @@ class Intruder:
         self._route = Route(world.url, ca_bundle=world.authority.bundle)
         self.agent, self.gateway = new_key(), new_key()
 
-    def joins(self, token: str) -> Enrolled:
+    def joins(self, token: str, protocol: int = PROTOCOL) -> Enrolled:
         wire = Wire(open_client(self._route), self._route)
         try:
             asked = Enrol(
                 join_token=token, agent_key=public_text(self.agent), gateway_key=public_text(self.gateway),
-                version="0", backend="kubernetes",
+                version="0", backend="kubernetes", protocol=protocol,
             )  # fmt: skip
             return enrol(wire, asked)
         finally:
@@ -202,10 +203,20 @@ class Intruder:
 
     def wishes(self, site: str, server: str) -> list[str]:
         """Uids of what the server tells whoever calls itself that site."""
+        with self._link(site, server) as link:
+            return [wish.uid for wish in link.wishes(0, "", 0).wishes]
+
+    def beats(self, site: str, server: str, protocol: int) -> None:
+        """As an agent of that version."""
+        with self._link(site, server) as link:
+            link.heartbeat(Heartbeat(protocol=protocol, version="0", at=self._dice.now()))
+
+    @contextmanager
+    def _link(self, site: str, server: str) -> Iterator[HttpLink]:
         signer = KeySigner(self.agent, f"{site}/agent", server, Clock(self._dice.now), lambda: self._dice.id(16))
         wire = Wire(open_client(self._route), self._route, signer)
         try:
-            return [wish.uid for wish in HttpLink(wire).wishes(0, "", 0).wishes]
+            yield HttpLink(wire)
         finally:
             wire.close()
 
@@ -233,6 +244,27 @@ def test_a_sites_keys_open_nothing_of_another_and_nothing_when_revoked(joined: W
         intruder.wishes("other", known.server_id)
     assert caught.value.status == 401
     joined.completes("theirs")
+
+
+def test_an_agent_one_version_older_is_served_and_two_older_is_told(joined: World) -> None:
+    token = joined.post("/sites", {"name": "aged"})["join_token"]
+    agent = Intruder(joined)
+    with pytest.raises(Refused) as caught:
+        agent.joins(token, PROTOCOL - 2)
+    assert caught.value.code == "AgentTooOld"
+    known = agent.joins(token, PROTOCOL - 1)
+    agent.beats("aged", known.server_id, PROTOCOL - 1)
+    assert agent.wishes("aged", known.server_id) == []
+    assert joined.get("/sites/aged")["protocol"] == PROTOCOL - 1
+    for ask in (
+        lambda: agent.beats("aged", known.server_id, PROTOCOL - 2),
+        lambda: agent.wishes("aged", known.server_id),
+    ):
+        with pytest.raises(Refused) as caught:
+            ask()
+        assert caught.value.code == "AgentTooOld"
+        assert "Upgrade the agent" in caught.value.hint
+    assert joined.api.delete("/sites/aged").status_code == 204
 
 
 def _token(cluster: Cluster, namespace: str, pod: str, audience: str = "ferry-gateway") -> str:

@@ -249,3 +249,29 @@ def test_where_nothing_could_be_read_nothing_is_begun_until_it_can(
     again.take([wish(), a_wish(a_job("k", namespace="team"), uid="job.w.k", cursor=2)], "e1", 5)
     assert [one.uid for one in again.wishes()] == ["job.w.j", "job.w.k"]
     assert again.status("job.w.j") == STATUS
+
+
+def test_an_orphan_that_someone_removes_stays_removed(kube: PlayKube, ledger: KubeLedger) -> None:
+    ledger.take([wish()], "e1", 1)
+    ledger.put_statuses([STATUS])
+    ledger.relist([], "e2", 0)
+    body = kube.get(ML_JOBS, "team", NAME)
+    assert body is not None
+    kube.delete(ML_JOBS, "team", NAME)
+    ledger.heard(body, True)
+    ledger.put_statuses([])
+    assert (ledger.wishes(), ledger.statuses(), kube.get(ML_JOBS, "team", NAME)) == ([], [], None)
+
+
+def test_what_may_not_be_written_there_is_told_all_the_same(
+    kube: PlayKube, ledger: KubeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.take([wish()], "e1", 1)
+
+    def forbidden(*more):  # type: ignore[no-untyped-def]
+        raise Forbidden("ClusterForbidden", "no binding there")
+
+    for name in ("patch_status", "get"):
+        monkeypatch.setattr(kube, name, forbidden)
+    ledger.put_statuses([STATUS])
+    assert [stored.unsent for stored in ledger.statuses()] == [True]

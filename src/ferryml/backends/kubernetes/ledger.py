@@ -294,6 +294,10 @@ class KubeLedger:
                 self._kube.patch_status(held.kind, held.namespace, held.name, status, held.object_uid)
             else:
                 self._kube.patch(CONFIG_MAPS, held.namespace, held.name, {"data": {"status": mljobs.text_of(stored)}})
+        except Forbidden:
+            # rights that are away for a while: the server hears of it all the same
+            self._statuses[stored.uid] = stored
+            raise
         except Refused:
             if held is None or self._is_there(held):
                 # the server hears of it all the same; only a restart would forget it
@@ -336,7 +340,8 @@ class KubeLedger:
         lost, self._lost = self._lost, set()
         for uid in lost:
             wish, stored = self._wishes.get(uid), self._statuses.get(uid)
-            if wish is None:
+            if wish is None or (stored is not None and stored.orphaned):
+                # of what the server does not know, whoever removes it has the last word
                 self._forget(uid)
                 continue
             try:
