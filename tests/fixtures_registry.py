@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,13 @@ class ImageRegistry:
 @pytest.fixture
 def image_registry(component) -> Iterator[ImageRegistry]:
     """Empty, on a free port."""
-    program, skopeo = component("registry")["docker-registry"], component("buildah")["skopeo"]
+    with running_registry(component("registry")["docker-registry"], component("buildah")["skopeo"]) as registry:
+        yield registry
+
+
+@contextmanager
+def running_registry(program: str, skopeo: str) -> Iterator[ImageRegistry]:
+    """One for as long as the block."""
     folder, port = Path(tempfile.mkdtemp(prefix="ferry-registry-")), unused_port()
     try:
         (folder / "htpasswd").write_text(HTPASSWD)
