@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks import cluster_bytes, cluster_crowd, cluster_environments, cluster_jobs, cluster_sites
 from benchmarks.cluster_kit import NAMESPACE, a_world, clusters
-from benchmarks.kit import Figures, folder
+from benchmarks.kit import Figures, folder, table
 
 
 def run(quick: bool) -> Figures:
@@ -51,11 +51,11 @@ def _install(figures: Figures, world: Any, cluster: Any) -> None:
 
 
 def _measure(figures: Figures, name: str, part: Callable[[], None]) -> None:
-    """One part; what cannot be measured does not take the others with it."""
-    began = time.monotonic()
+    """One part, told at once; what cannot be measured does not take the others with it."""
+    began, before = time.monotonic(), len(figures.rows)
     try:
         part()
     except (RuntimeError, OSError, TimeoutError, AssertionError, ValueError) as error:
         traceback.print_exc()
         figures.missing.append(f"{name}: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}")
-    print(f"  ({name}: {time.monotonic() - began:.0f} s)", file=sys.stderr, flush=True)
+    print(table(f"{name}, {time.monotonic() - began:.0f} s", figures.rows[before:]), file=sys.stderr, flush=True)
