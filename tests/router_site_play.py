@@ -75,7 +75,9 @@ class RouterSite:
         self._ports: dict[tuple[str, int], int] = {}
         self.weights: dict[str, int] = {}
         self.keys: tuple[str, ...] = (KEY, OTHER)
-        self.limits: dict[str, int] = {"max_concurrent_requests": 20, "max_queue_wait_ms": 5000}
+        self.limits: dict[str, int] = {
+            "max_concurrent_requests": 20, "max_queue_wait_ms": 20_000, "request_timeout_ms": 60_000,
+        }  # fmt: skip
         self.revisions: dict[str, str] = {}
         self.tls = self.renew()
         self._install(router)
@@ -187,7 +189,9 @@ class RouterSite:
                 {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             ],
             "ports": [{"name": "score", "containerPort": 5001}],
-            "readinessProbe": {"httpGet": {"path": "/", "port": "score"}, "periodSeconds": 1},
+            "readinessProbe": {
+                "httpGet": {"path": "/", "port": "score"}, "periodSeconds": 1, "timeoutSeconds": 10,
+            },
         }  # fmt: skip
         pod = {"terminationGracePeriodSeconds": 10, "containers": [container]}
         metadata = {"name": f"model-{revision}", "namespace": TEAM, "labels": labels}

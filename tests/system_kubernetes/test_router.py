@@ -120,7 +120,7 @@ async def test_what_stands_beside_haproxy_may_end(site: RouterSite) -> None:
         await site.until(lambda: site.router.totals(UID)[B].requests > 0)
         site.weights = {A: 100}
         await site.aside(site.apply)
-    assert set(fresh.seen) == set(kept.seen) == {200}
+    assert set(fresh.seen) == set(kept.seen) == {200}, (fresh.seen, kept.seen)
     assert site.router.totals(UID)[A].requests >= before
     restarts = "jsonpath={.items[0].status.containerStatuses[0].restartCount}"
     assert site.cluster.kubectl("get", "pods", "-n", SYSTEM, ROUTERS, "-o", restarts) == "0"
@@ -174,7 +174,7 @@ async def test_three_routers_are_one(site: RouterSite, clusters) -> None:
     assert set(fresh.seen) == {200}, "not one was lost while routers were replaced"
     await site.until(lambda: len(site.router.routers()) == 3)
 
-    site.limits = {"max_concurrent_requests": 1, "max_queue_wait_ms": 20_000}
+    site.limits = {"max_concurrent_requests": 1, "max_queue_wait_ms": 20_000, "request_timeout_ms": 60_000}
     await site.aside(lambda: site.model(C, "c", took=0.1))
     site.weights = {C: 100}
     await site.eventually(site.apply)

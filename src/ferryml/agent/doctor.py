@@ -254,14 +254,8 @@ class Doctor:
         for each in wrong[:1]:
             yield each.model_copy(update={"check": "server", "level": "failed"})
         if look.code and not wrong:
-            yield _finding(
-                "server",
-                "ServerUnreachable",
-                "failed",
-                look.message,
-                look.code,
-                "IT allows outbound HTTPS to the server.",
-            )
+            fix = "IT allows outbound HTTPS to the server."
+            yield _finding("server", "ServerUnreachable", "failed", look.message, look.code, fix)
         if not look.code:
             yield _good("server", "the server answers", look.url)
             late = abs(look.skew_s) >= SKEW_S

@@ -142,7 +142,9 @@ def _router(values: AgentValues, namespace: str) -> list[Manifest]:
     bindings = (
         [_cluster_binding(role, ROUTER, namespace)]
         if values.cluster_wide
-        else [_binding(role, one, "ClusterRole", role, account) for one in (namespace, *values.namespaces)]
+        else [
+            _binding(role, one, "ClusterRole", role, account) for one in dict.fromkeys((namespace, *values.namespaces))
+        ]
     )
     tls = values.inference.tls_secret
     return [
