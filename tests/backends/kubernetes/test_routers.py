@@ -30,6 +30,7 @@ class PlayDoors:
         self.late: set[str] = set()
         self.silent: set[str] = set()
         self.blind: set[str] = set()
+        self.kept: dict[str, int] = {}
         self.asked: list[tuple[str, str]] = []
         self.closed = False
 
@@ -40,6 +41,9 @@ class PlayDoors:
         if path.startswith("/served"):
             generation = TableBook(self._kube, SYSTEM, lambda: NOW, shape_of).read().generation
             return {"acknowledged": generation - (place.pod in self.late)}
+        if path.startswith("/captured"):
+            after = int(path.partition("=")[2])
+            return [[n, UID, f"{place.pod}-{n}", A, "1"] for n in range(after + 1, self.kept.get(place.pod, 0) + 1)]
         if path.startswith("/places"):
             return {"places": int(place.pod not in self.blind)}
         return {"acknowledged": 0, "endpoints": {UID: self.states[place.pod]} if place.pod in self.states else {}}
@@ -92,6 +96,20 @@ def test_a_change_is_in_effect_on_all_when_it_returns(kube, doors, router):
     assert {pod for pod, path in doors.asked if path == "/served"} == {"r1", "r2"}
     router.drop(UID)
     assert written(kube).endpoints == ()
+
+
+def test_predictions_are_fetched_from_each_router_once(doors, router):
+    told: list[tuple[str, ...]] = []
+    router.captured = lambda *one: told.append(one)
+    doors.kept = {"r1": 2, "r2": 1}
+    router.look()
+    router.look()
+    eventually(lambda: len(told) == 3)
+    doors.kept["r1"] = 3
+    doors.silent = {"r2"}
+    router.look()
+    eventually(lambda: len(told) == 4)
+    assert sorted(told) == [(UID, name, A, "1") for name in ("r1-1", "r1-2", "r1-3", "r2-1")]
 
 
 def test_one_that_is_late_is_named(doors, router):

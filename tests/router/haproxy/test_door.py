@@ -50,3 +50,13 @@ async def test_it_stops(on):
     except httpx.TransportError:
         return
     raise AssertionError("it still answers")
+
+
+def test_a_shelf_that_begins_anew_is_read_from_its_beginning():
+    shelf = Shelf()
+    for number in range(3):
+        shelf.put("endpoint.ws.e", str(number), "a", "1")
+    assert [one[2] for one in shelf.after(1)] == ["1", "2"]
+    assert shelf.after(3) == []
+    assert [one[2] for one in shelf.after(900)] == ["0", "1", "2"]
+    assert [one[2] for one in shelf.after(0, 2)] == ["0", "1"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ferryml.backends.kubernetes.informer import Informer
 from ferryml.backends.kubernetes.kinds import ENDPOINT_SLICES, NODES, SERVICES
@@ -58,6 +58,10 @@ class Waits:
     ask: float = 3
 
 
+_CAPTURED = TypeAdapter(list[tuple[int, str, str, str, str]])
+"""(number, uid, request id, revision, prediction as JSON)."""
+
+
 class _State(BaseModel):
     """What one router says of one endpoint: revision -> figures."""
 
@@ -94,6 +98,10 @@ class ClusterRouter:
         self._parts: dict[tuple[str, str], dict[str, Counters]] = {}
         self._heard: dict[str, dict[str, tuple[float, _State]]] = {}
         """pod -> uid -> (when, what)."""
+        self._fetched: dict[str, int] = {}
+        """pod -> number of the last prediction that it told."""
+        self.captured: Callable[[str, str, str, str], None] = lambda uid, request, revision, predicted: None
+        """Gets each prediction that the routers kept for labels; must not wait."""
         self._over = threading.Event()
         self._pool = ThreadPoolExecutor(MOST_ROUTERS, thread_name_prefix="router-door")
         self._thread = threading.Thread(target=self._run, name="routers", daemon=True)
@@ -180,7 +188,9 @@ class ClusterRouter:
         asked = {
             place: self._pool.submit(self._doors.ask, place, "/state", self._waits.ask) for place in self.routers()
         }
+        kept = [self._pool.submit(self._fetch, place) for place in asked]
         wait(asked.values(), self._waits.ask + 1)
+        wait(kept, self._waits.ask + 1)
         for place, answer in asked.items():
             try:
                 if answer.done():
@@ -191,7 +201,24 @@ class ClusterRouter:
         known = {(one.uid, each.revision) for one in self._table.endpoints for each in one.revisions}
         with self._lock:
             self._heard = {pod: said for pod, said in self._heard.items() if pod in here}
+            self._fetched = {pod: number for pod, number in self._fetched.items() if pod in here}
             self._parts = {key: parts for key, parts in self._parts.items() if key in known}
+
+    def _fetch(self, place: Place) -> None:
+        """What one router kept since the last look; told again after a restart of ours, which harms nothing."""
+        with self._lock:
+            after = self._fetched.get(place.pod, 0)
+        try:
+            answer = self._doors.ask(place, f"/captured?after={after}", self._waits.ask)
+            found = _CAPTURED.validate_python(answer)
+        except (FerryError, ValidationError) as error:
+            log.debug("router %s: %s", place.pod, error)
+            return
+        for _, uid, request, revision, predicted in found:
+            self.captured(uid, request, revision, predicted)
+        if found:
+            with self._lock:
+                self._fetched[place.pod] = found[-1][0]
 
     def _hear(self, pod: str, said: _Said) -> None:
         now = self._elapsed()

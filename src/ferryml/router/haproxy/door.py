@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -59,9 +60,13 @@ class Shelf:
             self._kept.append((self._count, uid, request_id, revision, predicted))
 
     def after(self, number: int, most: int = 5000) -> list[tuple[int, str, str, str, str]]:
-        """(number, uid, request id, revision, prediction) of those with a higher number, oldest first."""
+        """(number, uid, request id, revision, prediction) of those with a higher number, oldest first.
+
+        A number that was never given here is of an earlier life of this program: then all.
+        """
         with self._lock:
-            return [one for one in self._kept if one[0] > number][:most]
+            least = number if number <= self._count else 0
+            return list(islice((one for one in self._kept if one[0] > least), most))
 
 
 MOST_WAIT_S = 30.0
