@@ -23,10 +23,10 @@ class Door:
 
     def __init__(self, play: PlayServing) -> None:
         self.renewed: list[str] = []
+        self.predictions: list[tuple[str, ...]] = []
         self.append_log = play.door.append_log
         self.admit_pods = play.door.admit_pods
         self.read = lambda digest, grant: b""
-        self.put_predictions = lambda given: None
 
     def renew(self, uid: str, grant: str) -> None:
         self.renewed.append(uid)
@@ -36,6 +36,9 @@ class Door:
 
     def accuracy(self) -> dict[str, Any]:
         return {UID: {A: (Accuracy(labels=2, correct=1, predictions=3), Accuracy(labels=1, predictions=3))}}
+
+    def put_predictions(self, given: list[tuple[str, ...]]) -> None:
+        self.predictions += given
 
     def forget_predictions(self, uid: str) -> None:
         self.forgotten = uid
@@ -48,6 +51,7 @@ class OneRouter:
 
     def __init__(self) -> None:
         self.routes: dict[str, EndpointRoute] = {}
+        self.captured: Any = None
         self.follows = False
 
     def start(self) -> None:
@@ -105,6 +109,9 @@ def test_an_endpoint_becomes_pods_and_goes_with_all_of_them(shelf: Shelf) -> Non
     assert router.follows
     assert door.renewed == [UID]
     assert until(lambda: turn().accuracy)[A].correct == 1
+    router.captured(UID, f"{A}-{'0' * 16}", A, "1")
+    until(lambda: door.predictions)
+    assert door.predictions[0][2:] == (A, "1")
     until(lambda: turn(None).kind == "Gone")
     assert play.watched.deployments.all() == []
     assert router.routes == {}

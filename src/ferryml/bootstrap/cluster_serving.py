@@ -42,6 +42,9 @@ class ClusterParts:
 class Routers(RouterDoor, Protocol):
     """The routers of the cluster, followed from `start` to `stop`."""
 
+    captured: Callable[[str, str, str, str], None]
+    """Gets (uid, request id, revision, prediction as JSON) of what the routers keep for labels."""
+
     def start(self) -> None: ...
     def stop(self) -> None: ...
 
@@ -55,7 +58,7 @@ class ClusterServing:
     ) -> None:  # fmt: skip
         self._router = router
         self.captures = GatewayCaptures(parts.door)
-        """`captures.put` takes each prediction that the routers kept."""
+        router.captured = self.captures.put
         self._output = ServingLogs(parts.kube, wake)
         backend = KubeServing(
             parts.kube, parts.watched, parts.door, parts.environments, parts.cluster, parts.ledger.wish,
