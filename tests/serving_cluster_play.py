@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,16 @@ class Serving:
         parts.append(self.cluster.kubectl("get", "events", "-n", NAMESPACE, check=False)[-3000:])
         return "\n".join([*parts, self.world.tail()])
 
-    def until(self, true: Any, within_s: float = 60) -> Any:
-        return until(true, within_s, self.story)
+    def until(self, true: Callable[[], Any], within_s: float = 60) -> Any:
+        """What it said at last."""
+        said: list[Any] = []
+
+        def told() -> bool:
+            said[:] = [true()]
+            return bool(said[0])
+
+        until(told, within_s, self.story)
+        return said[0]
 
     def _file(self, name: str, document: dict[str, Any]) -> Path:
         file = self.folder / name

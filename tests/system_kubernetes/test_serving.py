@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,30 @@ CUSTOM = {
         "scoring_route": {"port": 5001, "path": "/score"},
     },
 }  # fmt: skip
+
+SERVER_OF_ONES_OWN = """
+import json, os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+words = open(os.environ["MODEL_FILE_PATH"] + "/words").read()
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps([words]).encode()
+        self.send_response(200 if self.path in ("/live", "/score") else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
+        self.do_GET()
+assert os.environ["MODEL_FILE_PATH"].startswith("/srv/models/greeting/7")
+HTTPServer(("0.0.0.0", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+SAVES = """
+import sys, mlflow.pyfunc
+needs = ["mlflow-skinny", "pandas"]
+mlflow.pyfunc.save_model(sys.argv[1], python_model=lambda rows: rows * 2, pip_requirements=needs)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +134,34 @@ def test_nobody_notices_an_update(serving: Serving) -> None:
     assert {body for _, body in answers} == {'["new"]', '["newest"]'}
 
 
+def test_a_container_of_ones_own_and_an_mlflow_model(serving: Serving) -> None:
+    """The one finds its model where it was told to; the other needs neither code nor environment."""
+    model = serving.folder / "greeting"
+    model.mkdir()
+    (model / "words").write_text("good morning")
+    own = {
+        "environment": CUSTOM, "command": f"python3 -c '{SERVER_OF_ONES_OWN}'", "model_mount_path": "/srv/models",
+        "model": {"name": "greeting", "version": "7", "path": str(model), "type": "custom_model"},
+    }  # fmt: skip
+    serving.endpoint("own")
+    serving.deploy(serving.document("own", **own), "--all-traffic")
+    assert serving.ask("own") == (200, ["good morning"])
+    doubles = serving.folder / "doubles"
+    subprocess.run([sys.executable, "-c", SAVES, str(doubles)], check=True, timeout=120, capture_output=True)
+    made = serving.document("flow", model={"name": "doubles", "path": str(doubles), "type": "mlflow_model"})
+    serving.endpoint("flow")
+    serving.deploy({key: value for key, value in made.items() if key != "environment"}, "--all-traffic")
+    assert serving.ask("flow", {"input_data": [[1], [2]]})[0] == 200
+    for name in ("own", "flow"):
+        serving.world.ferry("online-endpoint", "delete", "-n", name, "-y")
+
+
 FAILING: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "raises": (RAISES, {}, "UserScriptInitFailed", "no weights here"),
     "empty": ("def init(): pass\n", {}, "UserScriptFunctionNotFound", "run()"),
     "image": ("", {"environment": {**CUSTOM, "image": "registry.invalid/none:1"}}, "ImagePullLoopBackOff", "none:1"),
     "greedy": (says(1, "import os\nkept = os.urandom(600 << 20)"), {}, "PodOutOfMemory", "memory"),
     "silent": ("", {"environment": CUSTOM, "command": "sleep 1000"}, "ResourceNotReady", "GET /live on port 5001"),
-    "missing": (says(1), {"scoring_script": "other.py"}, "BadArgument", "other.py"),
 }
 """Name of an endpoint -> script, other fields, the code of its failure, and words of the reason."""
 
@@ -123,10 +170,7 @@ def test_failures_say_what_to_mend(serving: Serving) -> None:
     """All at once: each takes its time."""
     for name, (score, fields, _, _) in FAILING.items():
         serving.endpoint(name)
-        document = serving.document(name, score=score, **{k: v for k, v in fields.items() if k != "scoring_script"})
-        if "scoring_script" in fields:
-            document["code_configuration"]["scoring_script"] = fields["scoring_script"]
-        serving.deploy(document, "--no-wait")
+        serving.deploy(serving.document(name, score=score, **fields), "--no-wait")
     for name, (_, _, code, words) in FAILING.items():
         serving.until(lambda name=name: serving.shown(name)["provisioning_state"] == "Failed", 180)  # type: ignore[misc]  mypy knows no lambdas with defaults
         shown = serving.shown(name)["ferry"]
