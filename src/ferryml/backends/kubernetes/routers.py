@@ -184,10 +184,9 @@ class ClusterRouter:
         return made
 
     def look(self) -> None:
-        """Ask every router now."""
-        asked = {
-            place: self._pool.submit(self._doors.ask, place, "/state", self._waits.ask) for place in self.routers()
-        }
+        """Ask every router now, those on their way out too: they finish what they have, and it counts."""
+        places = places_of(self._slices.all(), DOOR_PORT, leaving=True)
+        asked = {place: self._pool.submit(self._doors.ask, place, "/state", self._waits.ask) for place in places}
         kept = [self._pool.submit(self._fetch, place) for place in asked]
         wait(asked.values(), self._waits.ask + 1)
         wait(kept, self._waits.ask + 1)

@@ -20,18 +20,20 @@ class Place:
     port: int
 
 
-def places_of(bodies: Iterable[Manifest], port: str) -> tuple[Place, ...]:
-    """Pods of these slices that take requests, each once: ready, and not on their way out."""
-    return tuple(sorted({place for body in bodies for place in _places(body, port)}))
+def places_of(bodies: Iterable[Manifest], port: str, leaving: bool = False) -> tuple[Place, ...]:
+    """Pods of these slices that take requests, each once: ready, and (or `leaving`) not on their way out."""
+    return tuple(sorted({place for body in bodies for place in _places(body, port, leaving)}))
 
 
-def _places(body: Manifest, port: str) -> Iterator[Place]:
+def _places(body: Manifest, port: str, leaving: bool) -> Iterator[Place]:
     number = next((one.get("port") for one in body.get("ports") or () if one.get("name") == port), None)
     if not number or body.get("addressType") not in ("IPv4", "IPv6"):
         return
     for endpoint in body.get("endpoints") or ():
         pod = endpoint.get("targetRef") or {}
-        if pod.get("kind") == "Pod" and _takes(endpoint.get("conditions") or {}) and endpoint.get("addresses"):
+        said = endpoint.get("conditions") or {}
+        fits = _takes(said) or (leaving and said.get("terminating"))
+        if pod.get("kind") == "Pod" and fits and endpoint.get("addresses"):
             yield Place(str(pod["name"]), str(endpoint["addresses"][0]), int(number))
 
 

@@ -27,6 +27,8 @@ from ferryml.router.haproxy.tap_link import TapLink
 
 _TICK_S = 0.25
 _MOST_COMMANDS = 2000
+_SHUT_S = 3.0
+"""A reload shuts the master's door for less."""
 
 
 class Program(Protocol):
@@ -69,6 +71,7 @@ class Sidecar:
         self._draining: set[DrainServer] = set()
         self._left: set[int] = set()
         """Workers that said their last; read again, everything would count twice."""
+        self._shut_since = time.monotonic()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="router-sidecar", daemon=True)
         self.acknowledged = -1
@@ -253,6 +256,7 @@ class Sidecar:
             if self._shape is None:
                 continue
             with suppress(FerryError, OSError, ValueError):
+                self._leave_if_ending(now)
                 self._drain()
                 self._follow()
                 if now - ended >= 1:
@@ -267,6 +271,17 @@ class Sidecar:
             for step in list(self._draining):
                 if self._master.remove_server(pid, step.backend, step.name):
                     self._draining.discard(step)
+
+    def _leave_if_ending(self, now: float) -> None:
+        """A master that is told to end shuts its door; its worker then waits for us alone, once it is done."""
+        try:
+            self._master.workers()
+            self._shut_since = now
+        except Unavailable as error:
+            if isinstance(error.__cause__, ConnectionRefusedError) and now - self._shut_since > _SHUT_S:
+                for pid in self._rings.followed() - self._left:
+                    self._left.add(pid)
+                    self._rings.leave(pid)
 
     def _follow(self) -> None:
         """Workers that came without us are read, and old ones that are idle may go."""
