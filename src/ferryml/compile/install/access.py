@@ -83,9 +83,10 @@ ROUTER_RULES = (rule("discovery.k8s.io", ("endpointslices",), READ),)
 ROUTERS_OPERATOR = (
     rule("", ("secrets",), KEEP, (ROUTER_TABLE,)),
     rule("", ("secrets",), ("get",), (ROUTER_DOOR,)),
+    rule("", ("services",), ("get",), (ROUTER,)),
     rule("discovery.k8s.io", ("endpointslices",), READ),
 )
-"""The agent, beside, where there are routers: it writes their table and asks them."""
+"""The agent, beside, where there are routers: it writes their table, asks them, and learns where callers reach them."""
 GATEWAY_CLUSTER_RULES = (rule("authentication.k8s.io", ("tokenreviews",), ("create",)),)
 
 
