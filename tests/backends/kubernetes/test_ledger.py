@@ -275,3 +275,10 @@ def test_what_may_not_be_written_there_is_told_all_the_same(
         monkeypatch.setattr(kube, name, forbidden)
     ledger.put_statuses([STATUS])
     assert [stored.unsent for stored in ledger.statuses()] == [True]
+
+
+def test_a_turn_that_outlives_its_ledger_is_told_so(ledger: KubeLedger) -> None:
+    ledger.take([wish()], "e", 1)
+    ledger.close()
+    with pytest.raises(Unavailable, match="leads no more"):
+        ledger.put_statuses([STATUS])

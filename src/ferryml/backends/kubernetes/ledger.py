@@ -356,7 +356,11 @@ class KubeLedger:
     def _all(self, keep: Callable[[Wish], None] | Callable[[StoredStatus], None], things: Sequence[object]) -> None:
         """Many at a time; each counts by itself. What the cluster refuses is logged, what time may mend is raised."""
         trouble: FerryError | None = None
-        for future in [self._pool.submit(keep, thing) for thing in things]:  # type: ignore[arg-type]
+        try:
+            futures = [self._pool.submit(keep, thing) for thing in things]  # type: ignore[arg-type]
+        except RuntimeError as error:
+            raise Unavailable("Unavailable", "the agent ends, or leads no more") from error
+        for future in futures:
             try:
                 future.result()
             except Refused as error:
