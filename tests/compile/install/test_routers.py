@@ -9,7 +9,9 @@ from ferryml.compile.install.manifests import agent
 from ferryml.compile.install.policies import policies
 from ferryml.compile.install.routers import routers
 from ferryml.compile.install.values import FIXED_ROUTER_SETTINGS, AgentValues
+from ferryml.gateway.pods import POD_AUDIENCE
 from ferryml.settings import RouterSettings
+from ferryml.settings.load import load
 
 TLS = {"enabled": True, "tls": {"secret": "score-tls", "cname": "score.example"}}
 
@@ -45,6 +47,26 @@ def test_haproxy_ends_before_what_reads_its_counts():
         assert one["image"] == "ferry-router:1"
     assert "USR1" in spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][2]
     assert spec["terminationGracePeriodSeconds"] > 300, "the longest request may end"
+
+
+def test_the_tap_alone_hands_records_to_the_gateway():
+    spec = pod(values())
+    holders = [
+        one["name"]
+        for one in (*spec["containers"], *spec["initContainers"])
+        if "gateway" in {mount["name"] for mount in one["volumeMounts"]}
+    ]
+    assert holders == ["tap"]
+    tap = next(one for one in spec["initContainers"] if one["name"] == "tap")
+    settings = load(RouterSettings, {one["name"]: one.get("value", "") for one in tap["env"]})
+    assert settings.collect_url == "https://ferry-gateway.sys.svc:8443"
+    folder = next(one["mountPath"] for one in tap["volumeMounts"] if one["name"] == "gateway")
+    assert {str(settings.collect_ca_file), str(settings.collect_token_file)} == {f"{folder}/ca.pem", f"{folder}/token"}
+    token = spec["volumes"][-1]["projected"]["sources"][1]["serviceAccountToken"]
+    assert token["audience"] == POD_AUDIENCE, "it opens the door for pods, not the API server"
+    callers = [body for body in policies(values(), "sys") if body["metadata"]["name"] == "ferry-gateway"]
+    assert "ferry-router" in str(callers)
+    assert "ferry-router" not in str(policies(AgentValues(), "sys"))
 
 
 def test_only_the_sidecar_may_speak_to_the_api_by_name():

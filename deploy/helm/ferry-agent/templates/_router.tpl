@@ -29,6 +29,9 @@
   "FERRY_ROUTER_CERTIFICATE_NAME" (ternary $inference.tls.cname "" (ne $tls ""))
   "FERRY_ROUTER_ALLOW_INSECURE" (toJson $inference.allowInsecureConnections)
   "FERRY_ROUTER_CORS_ORIGINS" (join " " $inference.corsOrigins)
+  "FERRY_ROUTER_COLLECT_URL" (printf "https://ferry-gateway.%s.svc:8443" .Release.Namespace)
+  "FERRY_ROUTER_COLLECT_CA_FILE" "/var/run/ferry/gateway/ca.pem"
+  "FERRY_ROUTER_COLLECT_TOKEN_FILE" "/var/run/ferry/gateway/token"
   "FERRY_CLUSTER_SYSTEM_NAMESPACE" .Release.Namespace
   "FERRY_CLUSTER_NAMESPACES" (ternary "" (join "," .Values.namespaces) .Values.clusterWide)
   "FERRY_LOG_LEVEL" .Values.logLevel }}

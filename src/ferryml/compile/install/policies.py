@@ -21,6 +21,7 @@ def policies(values: AgentValues, namespace: str) -> list[Manifest]:
     callers = [
         {"namespaceSelector": {}, "podSelector": {"matchLabels": WORKLOAD}},
         {"podSelector": {"matchLabels": {"app.kubernetes.io/name": AGENT}}},
+        *([{"podSelector": {"matchLabels": {"app.kubernetes.io/name": ROUTER}}}] if values.inference.enabled else []),
     ]
     gateway = {
         "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: namespace}},

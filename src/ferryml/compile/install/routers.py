@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ferryml.compile.install.config import text
-from ferryml.compile.install.kit import PART_OF, PEERS, ROUTER, Manifest, obj, pod, restricted
+from ferryml.compile.install.kit import GATEWAY, PART_OF, PEERS, ROUTER, Manifest, obj, pod, restricted
+from ferryml.compile.install.programs import GATEWAY_PORT
 from ferryml.compile.install.values import AgentValues, Resources, Scalar, image
 
 SCORE_PORT, PEER_PORT, DOOR_PORT, METRICS_PORT = 8080, 9401, 9402, 9403
 FOLDER = "/run/ferry-router"
+GATEWAY_FOLDER = "/var/run/ferry/gateway"
+"""Its certificate's authority, and a token that opens nothing but its door for pods."""
+TOKEN_LIFE_S = 3600
 CNAME = "ferryml.dev/cname"
 LEAVE_S = 5
 """Until load balancers and proxies have heard that a pod leaves, it still takes requests."""
@@ -58,9 +62,12 @@ def _deployment(values: AgentValues, namespace: str, version: str) -> Manifest:
         {"name": "router", "mountPath": FOLDER},
     ]
     spec = pod(values, ROUTER, {**base, **_haproxy(values), "volumeMounts": mounts[1:]}, [
-        {"name": "tmp", "emptyDir": {}}, {"name": "router", "emptyDir": {}},
+        {"name": "tmp", "emptyDir": {}}, {"name": "router", "emptyDir": {}}, _gateway(),
     ])  # fmt: skip
-    beside = [{**base, **one, "volumeMounts": mounts} for one in _beside(values, namespace)]
+    sidecar, tap = ({**base, **one, "volumeMounts": mounts} for one in _beside(values, namespace))
+    # what was recorded is handed over by the tap
+    tap["volumeMounts"] = [*mounts, {"name": "gateway", "mountPath": GATEWAY_FOLDER, "readOnly": True}]
+    beside = (sidecar, tap)
     spec["initContainers"] = [{**one, "securityContext": restricted()} for one in beside]
     spec["terminationGracePeriodSeconds"] = GRACE_S
     if router.replicas > 1:
@@ -113,6 +120,13 @@ def _beside(values: AgentValues, namespace: str) -> tuple[Manifest, Manifest]:
     return sidecar, tap
 
 
+def _gateway() -> Manifest:
+    """Its ConfigMap is filled when it has begun; a router does not wait for that."""
+    authority = {"name": GATEWAY, "optional": True, "items": [{"key": "ca.pem", "path": "ca.pem"}]}
+    token = {"path": "token", "audience": "ferry-gateway", "expirationSeconds": TOKEN_LIFE_S}
+    return {"name": "gateway", "projected": {"sources": [{"configMap": authority}, {"serviceAccountToken": token}]}}
+
+
 def _environment(values: AgentValues, namespace: str) -> list[Manifest]:
     inference = values.inference
     said: dict[str, Scalar] = {f"FERRY_ROUTER_{name.upper()}": value for name, value in values.router.items()}
@@ -127,6 +141,9 @@ def _environment(values: AgentValues, namespace: str) -> list[Manifest]:
         "FERRY_ROUTER_CERTIFICATE_NAME": inference.tls.cname if inference.tls_secret else "",
         "FERRY_ROUTER_ALLOW_INSECURE": inference.allow_insecure_connections,
         "FERRY_ROUTER_CORS_ORIGINS": " ".join(inference.cors_origins),
+        "FERRY_ROUTER_COLLECT_URL": f"https://{GATEWAY}.{namespace}.svc:{GATEWAY_PORT}",
+        "FERRY_ROUTER_COLLECT_CA_FILE": f"{GATEWAY_FOLDER}/ca.pem",
+        "FERRY_ROUTER_COLLECT_TOKEN_FILE": f"{GATEWAY_FOLDER}/token",
         "FERRY_CLUSTER_SYSTEM_NAMESPACE": namespace,
         "FERRY_CLUSTER_NAMESPACES": "" if values.cluster_wide else ",".join(values.namespaces),
         "FERRY_LOG_LEVEL": values.log_level,

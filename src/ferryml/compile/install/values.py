@@ -24,9 +24,9 @@ FIXED_CLUSTER_SETTINGS = (
     "workload_tolerations_json",
 )  # fmt: skip
 FIXED_ROUTER_SETTINGS = (
-    "allow_insecure", "bind", "certificate_name", "cors_origins", "door_bind", "door_secret_file", "folder",
-    "in_cluster", "metrics_bind", "peer_bind", "peer_secret_file", "replica", "table_file", "tls_cert", "tls_key",
-    "tls_secret",
+    "allow_insecure", "bind", "certificate_name", "collect_ca_file", "collect_token_file", "collect_url",
+    "cors_origins", "door_bind", "door_secret_file", "folder", "in_cluster", "metrics_bind", "peer_bind",
+    "peer_secret_file", "replica", "table_file", "tls_cert", "tls_key", "tls_secret",
 )  # fmt: skip
 """Settings that follow from other values, or from what a pod is."""
 
