@@ -31,7 +31,7 @@ def test_an_automation_lives(ferry, alone):
     assert json.loads(ferry("automation", "pause", "-n", "loop").out)["phase"].lower() == "paused"
     assert ferry("automation", "resume", "-n", "loop").code == 0
     assert ferry("automation", "trigger", "-n", "loop").code == 0
-    assert ferry("automation", "history", "-n", "loop", "--query", "[0].state", "-o", "tsv").out != ""
+    assert json.loads(ferry("automation", "history", "-n", "loop").out) == [], "its loop has not taken it up yet"
     assert "no run waits" in ferry("automation", "approve", "-n", "loop").err
     assert "loop" in ferry("automation", "list", "-o", "table").out
     ferry("automation", "delete", "-n", "loop", "-y")

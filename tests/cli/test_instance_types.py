@@ -21,7 +21,7 @@ def test_types_of_one_compute_and_of_all(cluster, ferry):
     every = json.loads(ferry("instance-type", "list").out)
     assert {each["compute"] for each in every} == {"c1", "kc"}
     fits = ferry("instance-type", "show", "-n", "huge", "-c", "kc", "--query", "fits", "-o", "tsv")
-    assert fits.out == "False\n"
+    assert fits.out == "false\n"
     assert "there is no instance type 'tpu'" in ferry("instance-type", "show", "-n", "tpu").err
 
 

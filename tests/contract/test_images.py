@@ -19,7 +19,7 @@ def test_the_key_follows_the_content(tmp_path, monkeypatch):
     lock.unlink()
     lock.write_text("other")
     after = {name: images.digest(name) for name in images.INPUTS}
-    assert [name for name in after if after[name] != before[name]] == ["agent"]
+    assert [name for name in after if after[name] != before[name]] == ["agent", "router"]
 
 
 def test_locks_have_what_the_project_asks_for():

@@ -40,7 +40,8 @@ def test_a_fresh_look_is_asked_for_and_waited_for(play):
         found = findings(play, asked=nonce, wait_s=10)
     assert (asked[-1]["doctor"], asked[-1]["again"]) == (True, False)
     with answering(play, "kube", {"doctor": [a_finding("ok")]}) as asked:
-        site_doctor.examine(play.deps, OWNER, "kube", again=True)
+        nonce = site_doctor.examine(play.deps, OWNER, "kube", again=True)["asked"]
+        assert findings(play, asked=nonce, wait_s=10)["answered"]
     assert (asked[-1]["doctor"], asked[-1]["again"]) == (True, True)
     assert (found["answered"], found["result"]) == (True, "ok")
 

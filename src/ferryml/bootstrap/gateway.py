@@ -10,6 +10,7 @@ import uvicorn
 
 from ferryml.bootstrap.dice import SystemDice
 from ferryml.bootstrap.ports import listen
+from ferryml.bootstrap.whole_answers import WholeAnswers
 from ferryml.domain.errors import Unavailable
 from ferryml.domain.link import Enrolled, MlflowCall
 from ferryml.domain.orders import Json
@@ -81,7 +82,7 @@ class GatewayProgram:
         self.store, self.door, self.forwarder = self._parts.store, self._parts.door, self._parts.forwarder
         self.collected = self._parts.collected
         app = build_app(self._parts.routes, dice.id)
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(app, http=WholeAnswers, log_config=None, access_log=False, lifespan="off")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="ferry-gateway", daemon=True)
 
