@@ -94,6 +94,11 @@ def find_buildah() -> Paths:
     return _on_path("buildah") | _on_path("skopeo")
 
 
+def find_openmpi() -> Paths:
+    """What starts the ranks of an MPI program."""
+    return _on_path("mpirun")
+
+
 def find_registry() -> Paths:
     """A registry of images."""
     return _on_path("docker-registry")
@@ -111,6 +116,11 @@ def install_kubernetes() -> None:
 def install_buildah() -> None:
     """From the distribution."""
     _apt("buildah", "skopeo")
+
+
+def install_openmpi() -> None:
+    """From the distribution."""
+    _apt("openmpi-bin")
 
 
 def install_registry() -> None:
@@ -277,6 +287,7 @@ COMPONENTS: dict[str, tuple[Callable[[], Paths], Callable[[], None]]] = {
     "postgres": (find_postgres, install_postgres),
     "squid": (find_squid, install_squid),
     "squid-openssl": (find_inspecting_squid, install_inspecting_squid),
+    "openmpi": (find_openmpi, install_openmpi),
     "versitygw": (find_versitygw, install_versitygw),
     "kubernetes": (find_kubernetes, install_kubernetes),
     "helm": (find_helm, lambda: _make("helm")),

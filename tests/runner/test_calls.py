@@ -1,10 +1,10 @@
-import shutil
 import socket
 
 import pytest
 
 from ferryml.runner.calls import host_index
 from ferryml.runner.frames import Stranger, Talk
+from fixtures_components import INSTALL_LIMIT_S
 from mpi_play import SECRET, Pods, possible
 
 pytestmark = pytest.mark.skipif(not possible(), reason="no namespaces here")
@@ -70,8 +70,9 @@ def test_hosts_are_known_by_their_first_label():
         host_index("10.0.0.1")
 
 
-@pytest.mark.skipif(shutil.which("mpirun") is None, reason="no Open MPI here")
-def test_a_real_mpirun_starts_its_ranks_in_both_pods(pods):
+@pytest.mark.timeout(INSTALL_LIMIT_S)
+def test_a_real_mpirun_starts_its_ranks_in_both_pods(pods, component):
+    component("openmpi")
     pods.lay("exec mpirun -np 2 sh -c 'echo rank $OMPI_COMM_WORLD_RANK of $OMPI_COMM_WORLD_SIZE on $(hostname)'")
     pods.open()
     assert pods.run() == (0, 0), pods.log()
