@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ferryml.backends.kubernetes.trouble import namespace_is_missing, over_quota, refusal
-from ferryml.domain.errors import Refused
+from ferryml.backends.kubernetes.trouble import namespace_is_missing, not_made, over_quota, refusal
+from ferryml.domain.errors import Refused, Unavailable
 
 
 def test_a_missing_namespace_is_told_from_a_missing_object() -> None:
@@ -25,3 +25,13 @@ def test_an_unknown_field_in_an_apply_is_no_trouble_of_the_server() -> None:
     error = refusal(500, {"message": "failed to create typed patch object: .dta: field not declared in schema"})
     assert isinstance(error, Refused)
     assert error.code == "ClusterRefused"
+
+
+def test_what_time_may_mend_is_told_from_what_people_must() -> None:
+    full = not_made(refusal(403, {"message": "exceeded quota: q"}), "team")
+    assert (type(full), full.code) == (Unavailable, "QuotaExceeded")
+    gone = not_made(refusal(404, {"details": {"kind": "namespaces"}, "message": "not found"}), "team")
+    assert (type(gone), gone.code) == (Refused, "NamespaceMissing")
+    assert "kubectl create namespace team" in gone.hint
+    assert not_made(refusal(403, {"message": "no"}), "team").code == "ClusterForbidden"
+    assert isinstance(not_made(refusal(409, {"message": "changed"}), "team"), Unavailable)

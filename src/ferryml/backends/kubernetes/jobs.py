@@ -20,7 +20,7 @@ from ferryml.backends.kubernetes.news import News
 from ferryml.backends.kubernetes.observe import View, being_ended, job_seen, nothing_more_comes, over_in_part
 from ferryml.backends.kubernetes.patience import Patience
 from ferryml.backends.kubernetes.preparations import Preparations
-from ferryml.backends.kubernetes.trouble import namespace_is_missing, over_quota
+from ferryml.backends.kubernetes.trouble import no_namespace, not_made
 from ferryml.backends.kubernetes.watched import Watched, word_of
 from ferryml.compile.kubernetes import labels as marks
 from ferryml.compile.kubernetes.cluster import Cluster
@@ -29,7 +29,7 @@ from ferryml.compile.kubernetes.names import attempt_name, uid_hash
 from ferryml.compile.kubernetes.plan import sources
 from ferryml.compile.kubernetes.pods import Owner
 from ferryml.compile.kubernetes.policies import namespace_policies
-from ferryml.domain.errors import Conflict, FerryError, Forbidden, NotFound, Refused, Unavailable
+from ferryml.domain.errors import Conflict, FerryError, NotFound, Unavailable
 from ferryml.domain.instance_types import choose, table
 from ferryml.domain.orders import EnvironmentOrder
 from ferryml.domain.seen import EnvSeen, JobSeen, Launch
@@ -127,7 +127,7 @@ class KubeJobs:
         if held is None:
             raise Unavailable("Unavailable", f"{launch.uid} is not written down yet")
         if held.trouble:
-            raise _missing(launch.order.namespace, held.trouble)
+            raise no_namespace(launch.order.namespace, held.trouble)
         if self._job(launch.uid, launch.attempt) is not None:
             return
         for earlier in range(1, launch.attempt):
@@ -140,13 +140,13 @@ class KubeJobs:
             for body in made.objects:
                 answer = self._made(body)
         except FerryError as error:
-            raise _not_made(error, launch.order.namespace) from error
+            raise not_made(error, launch.order.namespace) from error
         self.watched.jobs.took(answer)
 
     def observe(self, uid: str, attempt: int) -> JobSeen:
         held = self.held(uid)
         if held is not None and held.trouble:
-            return JobSeen(state="exited", code="NamespaceMissing", message=_missing("", held.trouble).message)
+            return JobSeen(state="exited", code="NamespaceMissing", message=no_namespace("", held.trouble).message)
         if held is not None and self.watched.is_blind(held.namespace):
             why = f"namespace {held.namespace} cannot be looked into: the agent has no rights there at present"
             return JobSeen(state="unknown", message=why)
@@ -306,24 +306,3 @@ def _is_finished(job: Manifest) -> bool:
 
 def _is_released(job: Manifest) -> bool:
     return (job.get("spec") or {}).get("ttlSecondsAfterFinished") is not None
-
-
-def _missing(namespace: str, why: str) -> Refused:
-    named = namespace or "NAME"
-    return Refused(
-        "NamespaceMissing", f"the compute's namespace cannot be used: {why}",
-        f"kubectl create namespace {named}, and give the agent its RoleBinding there.",
-    )  # fmt: skip
-
-
-def _not_made(error: FerryError, namespace: str) -> FerryError:
-    """In a job's words; what time may mend stays as it is."""
-    if namespace_is_missing(error):
-        return _missing(namespace, error.message)
-    if over_quota(error):
-        return Unavailable("QuotaExceeded", error.message, error.hint)
-    if isinstance(error, Conflict):
-        return Unavailable("Unavailable", error.message)
-    if isinstance(error, Forbidden):
-        return Refused("ClusterForbidden", error.message, error.hint, error.details)
-    return error

@@ -17,7 +17,7 @@ from ferryml.backends.kubernetes.observe import View
 from ferryml.backends.kubernetes.preparations import Preparations
 from ferryml.backends.kubernetes.serving_logs import ServingLogs
 from ferryml.backends.kubernetes.serving_pods import Sight, pod_sight
-from ferryml.backends.kubernetes.trouble import namespace_is_missing, over_quota
+from ferryml.backends.kubernetes.trouble import namespace_is_missing, no_namespace, not_made
 from ferryml.backends.kubernetes.watched import Watched
 from ferryml.compile.kubernetes import labels as marks
 from ferryml.compile.kubernetes.cluster import Cluster
@@ -33,7 +33,7 @@ from ferryml.compile.kubernetes.serving import (
     make_revision,
     order_mark,
 )
-from ferryml.domain.errors import Conflict, FerryError, Forbidden, NotFound, Refused, Unavailable
+from ferryml.domain.errors import FerryError, NotFound, Unavailable
 from ferryml.domain.instance_types import choose, table
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import EndpointOrder, RevisionOrder
@@ -83,7 +83,7 @@ class KubeServing:
         if wish is None or held is None or not isinstance(wish.order, EndpointOrder):
             raise Unavailable("Unavailable", f"{uid} is not written down yet")
         if held.trouble:
-            raise _missing(wish.order.namespace, held.trouble)
+            raise no_namespace(wish.order.namespace, held.trouble)
         known = self._deployment(uid, rev.revision)
         try:
             if known is None or _is_of_another_order(known, rev):
@@ -94,7 +94,9 @@ class KubeServing:
                 change = {"spec": {"replicas": count}}
                 self._took(self.kube.patch(DEPLOYMENTS, namespace_of(known), name_of(known), change))
         except FerryError as error:
-            raise _not_made(error, wish.order.namespace) from error
+            if isinstance(error, NotFound) and not namespace_is_missing(error):
+                raise Unavailable("Unavailable", error.message) from error
+            raise not_made(error, wish.order.namespace) from error
 
     def stop(self, uid: str, revision: str, grace_s: float) -> None:
         known = self._deployment(uid, revision)
@@ -252,23 +254,3 @@ def _unmade(revision: str, number: int, body: Manifest) -> InstanceSeen:
     code = "OutOfQuota" if "exceeded quota" in said else "PodRejected" if said else ""
     reason = said or "waiting for its pod to be made"
     return InstanceSeen(revision=revision, instance=number, state="starting", code=code, reason=reason)
-
-
-def _missing(namespace: str, why: str) -> Refused:
-    return Refused(
-        "NamespaceMissing", f"the compute's namespace cannot be used: {why}",
-        f"kubectl create namespace {namespace}, and give the agent its RoleBinding there.",
-    )  # fmt: skip
-
-
-def _not_made(error: FerryError, namespace: str) -> FerryError:
-    """In a deployment's words; what time may mend stays as it is."""
-    if namespace_is_missing(error):
-        return _missing(namespace, error.message)
-    if over_quota(error):
-        return Unavailable("QuotaExceeded", error.message, error.hint)
-    if isinstance(error, Conflict | NotFound):
-        return Unavailable("Unavailable", error.message)
-    if isinstance(error, Forbidden):
-        return Refused("ClusterForbidden", error.message, error.hint, error.details)
-    return error

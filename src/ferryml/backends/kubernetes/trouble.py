@@ -55,3 +55,24 @@ def namespace_is_missing(error: FerryError) -> bool:
 def over_quota(error: FerryError) -> bool:
     """A ResourceQuota said no: room may come by itself."""
     return error.details.get("status") == 403 and "exceeded quota" in error.message
+
+
+def no_namespace(namespace: str, why: str) -> Refused:
+    """Nothing can be made there; the hint is for IT."""
+    return Refused(
+        "NamespaceMissing", f"the compute's namespace cannot be used: {why}",
+        f"kubectl create namespace {namespace or 'NAME'}, and give the agent its RoleBinding there.",
+    )  # fmt: skip
+
+
+def not_made(error: FerryError, namespace: str) -> FerryError:
+    """Why work could not be made, in its own words; what time may mend is Unavailable."""
+    if namespace_is_missing(error):
+        return no_namespace(namespace, error.message)
+    if over_quota(error):
+        return Unavailable("QuotaExceeded", error.message, error.hint)
+    if isinstance(error, Conflict):
+        return Unavailable("Unavailable", error.message)
+    if isinstance(error, Forbidden):
+        return Refused("ClusterForbidden", error.message, error.hint, error.details)
+    return error
