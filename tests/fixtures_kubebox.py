@@ -42,16 +42,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if collection_path.name == FOLDER and not named else None
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist puts the group into the test's id
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on clusters wait for images, nodes and pods. Spread over processes, each group has clusters of its own."""
-    for item in items:
-        if f"/{FOLDER}/" not in item.path.as_posix():
-            continue
-        if not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(TEST_LIMIT_S))
-        joined = {"joined", "onprem"} & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group(GROUPS.get(item.path.name, "work" if joined else "bare")))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests on clusters wait for images, nodes and pods. Spread over processes, each group has clusters of its own.
+
+    Marked as soon as it is there: xdist puts the group into the test's id before any list of items can be changed.
+    """
+    if f"/{FOLDER}/" not in item.path.as_posix():
+        return
+    if not item.get_closest_marker("timeout"):
+        item.add_marker(pytest.mark.timeout(TEST_LIMIT_S))
+    joined = {"joined", "onprem"} & set(getattr(item, "fixturenames", ()))
+    item.add_marker(pytest.mark.xdist_group(GROUPS.get(item.path.name, "work" if joined else "bare")))
 
 
 class GivenCluster:

@@ -19,7 +19,10 @@ OURS = "-l=app.kubernetes.io/part-of=ferry"
 WORK = "-l=app.kubernetes.io/managed-by=ferry"
 KINDS = "all,configmaps,secrets,leases,serviceaccounts,roles,rolebindings,networkpolicies,persistentvolumeclaims"
 WIDE = "clusterroles,clusterrolebindings"
-DEFINITIONS = ("instancetypes.amlarc.azureml.com", "instancetypes.ferryml.dev", "mljobs.ferryml.dev")
+DEFINITIONS = (
+    "instancetypes.amlarc.azureml.com", "instancetypes.ferryml.dev", "mljobs.ferryml.dev",
+    "onlinedeployments.ferryml.dev", "onlineendpoints.ferryml.dev",
+)  # fmt: skip
 STORE = {"gateway": {"store": {"kind": "claim", "size": "1Gi"}}}
 pytestmark = pytest.mark.timeout(900)
 
