@@ -1,6 +1,8 @@
 """Asking router pods: by their own authority and name, whatever their address; new words are learnt when needed."""
 
 import base64
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -91,3 +93,23 @@ def test_the_word_is_in_a_secret_that_the_routers_fill():
         SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": DOOR, "namespace": "sys"}, "data": data}
     )
     assert door_word(kube, "sys") == DoorWord("CA", "b")
+
+
+def test_two_at_once_come_in_by_one_way(keeper):
+    reading, go, read = threading.Event(), threading.Event(), []
+
+    def word():
+        reading.set()
+        assert go.wait(5)
+        read.append(1)
+        return DoorWord("", "b1")
+
+    doors = HttpDoors(word, transport=httpx.MockTransport(keeper))
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(doors.ask, PLACE, "/state", 3)
+        assert reading.wait(5)
+        second = pool.submit(doors.ask, PLACE, "/captured", 3)
+        go.set()
+        assert first.result() == second.result() == {"acknowledged": 3}
+    assert read == [1], "the second of them would have closed what the first was using"
+    doors.close()

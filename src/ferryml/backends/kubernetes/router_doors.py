@@ -59,10 +59,17 @@ class HttpDoors:
     ) -> None:  # fmt: skip
         self._word, self._reach, self._transport = word, reach, transport
         self._lock = threading.Lock()
+        self._said: DoorWord | None = None
         self._client: httpx.Client | None = None
+        self._before: httpx.Client | None = None
+        """Somebody may still be using it."""
 
     def close(self) -> None:
-        self._renew(None)
+        with self._lock:
+            for client in (self._client, self._before):
+                if client is not None:
+                    client.close()
+            self._said = self._client = self._before = None
 
     def ask(self, place: Place, path: str, timeout_s: float) -> Mapping[str, Any]:
         """JSON of one door. Raises Unavailable."""
@@ -84,22 +91,20 @@ class HttpDoors:
 
     def _open(self, known: bool) -> httpx.Client:
         with self._lock:
-            client = self._client
-        if client is not None and known:
-            return client
-        word = self._word()
-        made = httpx.Client(
+            if self._client is not None and known:
+                return self._client
+            word = self._word()
+            if self._client is None or word != self._said:
+                if self._before is not None:
+                    self._before.close()
+                self._before, self._client, self._said = self._client, self._made(word), word
+            return self._client
+
+    def _made(self, word: DoorWord) -> httpx.Client:
+        return httpx.Client(
             trust_env=False, headers={"authorization": f"Bearer {word.bearer}"},
             transport=self._transport or httpx.HTTPTransport(verify=ssl.create_default_context(cadata=word.authority)),
         )  # fmt: skip
-        self._renew(made)
-        return made
-
-    def _renew(self, client: httpx.Client | None) -> None:
-        with self._lock:
-            old, self._client = self._client, client
-        if old is not None:
-            old.close()
 
 
 def _silent(place: Place, error: Exception) -> Unavailable:
