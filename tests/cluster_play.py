@@ -97,7 +97,7 @@ class World:
             "gateway": {"store": {"kind": "ephemeral"}},
         }
         file = self.folder / f"{site}-values.json"
-        file.write_text(json.dumps(_merged(chosen, values or {})))
+        file.write_text(json.dumps(merged(chosen, values or {})))
         # one that a release of another name has left is not taken over
         cluster.kubectl("delete", "namespace", ENVIRONMENTS, "--ignore-not-found", "--timeout=60s", limit_s=90)
         try:
@@ -219,9 +219,9 @@ class World:
             return False
 
 
-def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     made = dict(old)
     for key, value in new.items():
         both = isinstance(value, Mapping) and isinstance(made.get(key), Mapping)
-        made[key] = _merged(made[key], value) if both else value
+        made[key] = merged(made[key], value) if both else value
     return made

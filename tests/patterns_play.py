@@ -13,15 +13,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import kubebox_images
-from cluster_play import IMAGE, SYSTEM, World
-from fixtures_components import stop
+from cluster_play import IMAGE, SYSTEM, World, merged
 from fixtures_registry import ImageRegistry, running_registry
 from fixtures_s3 import S3Server
 from fixtures_squid import PASSWORD, USER, SquidProxy
@@ -30,12 +30,13 @@ from kubebox.images import make_base
 from kubebox.places import program
 from kubebox.texts import HUB_NAME
 from recording_relay import RecordingRelay
-from system_play import until
+from serving_cluster_play import PACKAGES
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PATTERNS = ("one", "two", "three", "four")
 """Workspaces, and namespaces of their computes in both clusters."""
-OURS = ("agent", "runner")
+OURS = ("agent", "router", "runner")
+ROUTER_PORT = 30443
 RUN_LIMIT_S = 900
 
 
@@ -51,7 +52,7 @@ class Patterns:
     link: RecordingRelay
     """Of onprem."""
 
-    def run(self, pattern: str, example: str, serving: str) -> str:
+    def run(self, pattern: str, example: str) -> str:
         """`run.sh` of the example in the pattern's workspace, as a user would start it; what it printed."""
         place = self.world.folder / pattern
         for name in (example, "pumps"):
@@ -65,8 +66,9 @@ class Patterns:
         said: Mapping[str, str] = {
             "PATH": f"{programs}:{Path(sys.executable).parent}:{kept['PATH']}", "FERRY_URL": self.world.url,
             "FERRY_TOKEN": self.world.token, "FERRY_CA_BUNDLE": str(self.world.authority.bundle),
-            "FERRY_WORKSPACE": pattern, "XDG_CONFIG_HOME": str(place / "config"), "NAMESPACE": pattern,
-            "ONPREM_KUBECONFIG": str(self.onprem.kubeconfig), "SERVING": serving,
+            "CURL_CA_BUNDLE": str(self.world.authority.bundle), "FERRY_WORKSPACE": pattern,
+            "XDG_CONFIG_HOME": str(place / "config"), "NAMESPACE": pattern,
+            "ONPREM_KUBECONFIG": str(self.onprem.kubeconfig),
         }  # fmt: skip
         done = subprocess.run(
             ["sh", str(place / example / "run.sh")], env={**kept, **said}, cwd=place, capture_output=True, text=True,
@@ -75,13 +77,19 @@ class Patterns:
         assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}\n{self.world.tail()}"
         return done.stdout
 
+    def serves_on(self, cluster: Cluster, pattern: str) -> None:
+        """Its pods are there; then it is taken away, for a cluster has one endpoint of a name."""
+        assert cluster.kubectl("get", "deployments", "-n", pattern, "-o", "name"), "no pods serve"
+        said = ("online-endpoint", "delete", "-n", "pumps", "-y", "-w", pattern)
+        self.world.ferry(*said)
+
 
 def installed(stack: ExitStack, clusters, component, s3: S3Server, squid: SquidProxy, folder: Path) -> Patterns:
     """Both clusters joined, with a workspace and two computes for each pattern; `stack` takes it down again."""
     registry = stack.enter_context(
         running_registry(component("registry")["docker-registry"], component("buildah")["skopeo"])
     )
-    world = World(folder, component("helm")["helm"], **_store(s3))
+    world = World(folder, component("helm")["helm"], PACKAGES, **_store(s3))
     stack.callback(world.close)
     world.serve()
     clusters.start(cloud=1, plant=1)
@@ -95,14 +103,11 @@ def installed(stack: ExitStack, clusters, component, s3: S3Server, squid: SquidP
         stack.callback(cluster.set_firewall, cluster.wall, cluster.let_out)
     address = _private(world, cloud, registry)
     _walled(world, onprem, squid, link)
-    desks = [stack.enter_context(_desk(world, zone)) for zone in ("cloud", "onprem")]
     for name in PATTERNS:
         world.post("/workspaces", {"name": name})
         for compute in ("cloud", "onprem"):
             spec = {"name": compute, "type": "kubernetes", "site": compute, "namespace": name}
             world.post(f"/workspaces/{name}/computes", spec)
-        for desk in desks:
-            world.post(f"/workspaces/{name}/computes", {"name": desk, "type": "local", "site": desk})
     return Patterns(world, cloud, onprem, address, squid, link)
 
 
@@ -131,7 +136,9 @@ def _private(world: World, cloud: Cluster, registry: ImageRegistry) -> str:
         "cluster": {"image_pull_secrets": "pull"},
         "workloads": {"imageAliases": {IMAGE: f"{address}/team/python:3.11"}},
     }
+    values = merged(values, _serving(world, cloud))
     world.install(cloud, "cloud", "cloud", PATTERNS, values)
+    cloud.apply(kind | {"metadata": {"name": "pull"}, "stringData": keys}, namespace="ferry-environments")
     cloud.set_firewall(replace(cloud.wall, inbound=False))
     return address
 
@@ -143,26 +150,19 @@ def _walled(world: World, onprem: Cluster, squid: SquidProxy, link: RecordingRel
     onprem.set_firewall(replace(onprem.wall, inbound=False, proxy=str(port), pods_egress=False))
     proxy = f"http://{USER}:{quote(PASSWORD, safe='')}@{HUB_NAME}:{port}"
     server = f"https://{HUB_NAME}:{link.port}"
-    world.install(onprem, "onprem", "onprem", PATTERNS, proxy=proxy, server_url=server)
+    onprem.load_image(kubebox_images.build("router"))
+    values = _serving(world, onprem)
+    world.install(onprem, "onprem", "onprem", PATTERNS, values, proxy=proxy, server_url=server)
 
 
-@contextmanager
-def _desk(world: World, zone: str) -> Iterator[str]:
-    """A machine beside the cluster of that zone, which serves as long as clusters do not; its name."""
-    name = f"{zone}-desk"
-    token = world.post("/sites", {"name": name, "zone": zone})["join_token"]
-    place = ("--server", world.url, "--state-dir", str(world.folder / name))
-    argv = ("agent", "run", *place, "--token", "-", "--accept-zone-bound", "--stop-work")
-    with (world.folder / f"{name}.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ferryml.cli.main", *argv], stdin=subprocess.PIPE, stdout=log, stderr=log,
-            env={**os.environ, "FERRY_SITE_CA_BUNDLE": str(world.authority.bundle)}, start_new_session=True,
-        )  # fmt: skip
-    try:
-        assert process.stdin is not None
-        process.stdin.write(f"{token}\n".encode())
-        process.stdin.close()
-        until(lambda: world.get(f"/sites/{name}")["provisioning_state"] == "Online", 120, world.tail)
-        yield name
-    finally:
-        stop(process)
+def _serving(world: World, cluster: Cluster) -> dict[str, Any]:
+    """Values of a router that speaks TLS at localhost, as this machine reaches it."""
+    port = cluster.forward(cluster.at.node(0), ROUTER_PORT)
+    chain, key = (Path(world.environment[f"FERRY_SERVER_TLS_{part}"]).read_text() for part in ("CERT", "KEY"))
+    return {
+        "cluster": {"router_url": f"https://localhost:{port}"}, "router": {"threads": 1},
+        "inference": {
+            "enabled": True, "tls": {"certificate": chain, "key": key, "cname": "localhost"},
+            "router": {"service": {"type": "NodePort", "nodePort": ROUTER_PORT}},
+        },
+    }  # fmt: skip

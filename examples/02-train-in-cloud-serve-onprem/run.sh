@@ -10,8 +10,8 @@ JOB=$(ferry job create -f ../pumps/train.yml --set compute=azureml:cloud --query
 ferry job stream -n "$JOB"
 ferry model create -n pumps-model -t custom_model -p "azureml://jobs/$JOB/outputs/model" -o none
 
-# Served where the users are; SERVING names another compute than onprem
-ferry online-endpoint create -f endpoint.yml --set compute="azureml:${SERVING:-onprem}" -o none
+# Served where the users are
+ferry online-endpoint create -f endpoint.yml -o none
 ferry online-deployment create -f ../pumps/deployment.yml --all-traffic -o none
 ferry online-endpoint invoke -n pumps -r ../pumps/request.json
 

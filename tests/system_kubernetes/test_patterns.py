@@ -52,15 +52,16 @@ def its_loop_closed(patterns: Patterns, pattern: str, compute: str, said: str) -
 
 def test_one_train_in_the_cloud_serve_on_premises(patterns: Patterns) -> None:
     """examples/02-train-in-cloud-serve-onprem/run.sh"""
-    said = patterns.run("one", "02-train-in-cloud-serve-onprem", "onprem-desk")
+    said = patterns.run("one", "02-train-in-cloud-serve-onprem")
     assert "trained on 160 readings: accuracy 1.000" in said
     its_loop_closed(patterns, "one", "cloud", said)
+    patterns.serves_on(patterns.onprem, "one")
 
 
 def test_two_train_on_premises_serve_in_the_cloud(patterns: Patterns) -> None:
     """examples/03-train-onprem-serve-in-cloud/run.sh: what the plant keeps has not gone over its link."""
     before = len(patterns.link.sent())
-    said = patterns.run("two", "03-train-onprem-serve-in-cloud", "cloud-desk")
+    said = patterns.run("two", "03-train-onprem-serve-in-cloud")
     assert "[ResidencyViolation] an input is bound to onprem, and compute cloud is on site cloud" in said
     its_loop_closed(patterns, "two", "onprem", said)
 
@@ -73,19 +74,22 @@ def test_two_train_on_premises_serve_in_the_cloud(patterns: Patterns) -> None:
         for row in file.read_text().splitlines()[1:]:
             assert row.encode() not in sent, f"a row of {file} left the plant"
     assert b"trained on 160 readings" not in sent, "a log left the plant"
+    patterns.serves_on(patterns.cloud, "two")
 
 
 def test_three_a_private_cluster(patterns: Patterns) -> None:
     """examples/04-private-cluster/run.sh"""
-    said = patterns.run("three", "04-private-cluster", "cloud-desk")
+    said = patterns.run("three", "04-private-cluster")
     its_loop_closed(patterns, "three", "cloud", said)
     images = patterns.cloud.kubectl("get", "pods", "-n", "three", "-o", "jsonpath={..spec.containers[*].image}").split()
     assert images
     assert set(images) == {f"{patterns.registry}/team/python:3.11"}
+    patterns.serves_on(patterns.cloud, "three")
 
 
 def test_four_everything_on_premises_through_a_proxy(patterns: Patterns) -> None:
     """examples/05-onprem-through-a-proxy/run.sh, and examples/pumps/ with it"""
-    said = patterns.run("four", "05-onprem-through-a-proxy", "onprem-desk")
+    said = patterns.run("four", "05-onprem-through-a-proxy")
     its_loop_closed(patterns, "four", "onprem", said)
+    patterns.serves_on(patterns.onprem, "four")
     assert patterns.squid.saw(f"GET http://{HUB_NAME}:{patterns.world.index.port}/simple/mlflow-skinny/ ")
