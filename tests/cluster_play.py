@@ -46,7 +46,7 @@ class World:
         self.api = httpx.Client(base_url=f"{self.url}/api/v1", timeout=60, trust_env=False, verify=context)
         self.index = Index(wheelhouse(packages, locked=packages is PACKAGES))
         self._server: subprocess.Popen[bytes] | None = None
-        self._installed: list[tuple[Cluster, str]] = []
+        self._installed: list[tuple[Cluster, tuple[str, ...]]] = []
 
     # programs
 
@@ -104,7 +104,7 @@ class World:
             self.helm(
                 cluster, "install", "ferry", str(CHARTS / "ferry-agent"), "--create-namespace", "--values", str(file)
             )
-            self._installed.append((cluster, site))
+            self._installed.append((cluster, namespaces))
             until(lambda: self.get(f"/sites/{site}")["provisioning_state"] == "Online", INSTALL_LIMIT_S, self.tail)
         except BaseException:
             print(self.tail_of(cluster), file=sys.stderr)
@@ -133,8 +133,12 @@ class World:
 
     def close(self) -> None:
         """Sites first, so that nothing waits for a server that is gone."""
-        for cluster, _ in self._installed:
-            cluster.kubectl("delete", "namespace", SYSTEM, "--wait=false", "--ignore-not-found", check=False)
+        for cluster, namespaces in self._installed:
+            gone = (SYSTEM, ENVIRONMENTS, *(name for name in namespaces if name != "default"))
+            # awaited, for the next world may be installed under the same name
+            cluster.kubectl(
+                "delete", "namespace", *gone, "--ignore-not-found", "--timeout=90s", check=False, limit_s=100
+            )
         if self._server is not None and self._server.poll() is None:
             self._server.terminate()
             try:
