@@ -20,10 +20,11 @@ sys.path[:0] = [str(ROOT / "tests")]  # the harness lives with the tests
 from images import INPUTS, BuildError  # noqa: E402  see above
 
 import kubebox_images  # noqa: E402  see above
+from ferryml.compile.serving import SERVER  # noqa: E402  see above
 from kubebox.cluster import Cluster  # noqa: E402  see above
 from kubebox.places import KubeboxError, program, run_folder  # noqa: E402  see above
 from kubebox.texts import HUB_NAME  # noqa: E402  see above
-from package_index import Index, wheelhouse  # noqa: E402  see above
+from package_index import PACKAGES, Index, wheelhouse  # noqa: E402  see above
 
 KEEP = "these clusters end with the demo: start two with `scripts/kubebox up`, then `ferry demo --kubernetes --keep`"
 IN_CLUSTERS = tuple(name for name in INPUTS if name != "server")
@@ -38,7 +39,7 @@ def main(argv: list[str]) -> int:
         with ExitStack() as stack:
             clusters = stack.enter_context(two_clusters())
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ferry-demo-")))
-            index = Index(wheelhouse())
+            index = Index(wheelhouse((*PACKAGES, SERVER), locked=False))
             stack.callback(index.close)
             for cluster in clusters:
                 cluster.expose(index.port)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ from typing import Any, ClassVar
 from ferryml.bootstrap.certificates import certified
 from ferryml.bootstrap.dice import SystemDice
 from ferryml.cli.demo.kubectl import Kubectl
-from ferryml.cli.demo.stage import SITES, Stage
+from ferryml.cli.demo.stage import SITES, Stage, free_port
 from ferryml.domain.errors import FerryError, Refused
 from ferryml.sdk.client import Client
 from ferryml.sdk.documents import read_document
 from ferryml.sdk.sending import Target
 
-SYSTEM, TEAM, PLANT = "ferry-system", "ferry-demo", "plant"
+SYSTEM, ENVIRONMENTS, TEAM, PLANT = "ferry-system", "ferry-environments", "ferry-demo", "plant"
 IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 JOIN_LIMIT_S = 240.0
 """Images may have to come from a registry."""
@@ -59,9 +60,8 @@ def chosen(kubeconfigs: str | None, host: str | None, values: Path | None) -> Cl
 
 
 class ClusterStage(Stage):
-    """Two clusters; endpoints are served by a machine beside onprem, because clusters do not serve yet."""
+    """Two clusters; the endpoint is behind the router of onprem, which people here reach by a forwarded port."""
 
-    serves_on: ClassVar[str] = "counter"
     pause_s: ClassVar[float] = 0.1
     run_limit_s: ClassVar[float] = 600.0
 
@@ -70,6 +70,7 @@ class ClusterStage(Stage):
         self._clusters = clusters
         self._port = self.url.rsplit(":", 1)[1]
         self.url = f"https://127.0.0.1:{self._port}"
+        self._router_port = free_port()
         self._known = {name: Kubectl(file) for name, file in zip(SITES, clusters.kubeconfigs, strict=True)}
         self._definitions: dict[str, set[str]] = {}
 
@@ -91,20 +92,17 @@ class ClusterStage(Stage):
         return self.client()
 
     def join(self, client: Client) -> None:
-        """Install Ferry into both, attach a namespace of each, and let a machine beside onprem join."""
+        """Install Ferry into both, attach a namespace of each, and reach the router of onprem."""
         with ThreadPoolExecutor() as several:
             list(several.map(lambda name: self._install(client, name), SITES))
-        trusted = {"FERRY_SITE_CA_BUNDLE": str(self.authority)}
-        self.join_local(client, self.serves_on, "onprem", trusted)
         for name in SITES:
             self.online(client, name, JOIN_LIMIT_S)
             client.computes.create({"name": name, "type": "kubernetes", "site": name, "namespace": TEAM})
             self.say(f"Ferry runs in the cluster of {name} and has dialled in")
-        self.online(client, self.serves_on)
-        client.computes.create({"name": self.serves_on, "type": "local", "site": self.serves_on})
-        self.say(
-            f"endpoints are served by {self.serves_on}, a machine beside onprem: clusters do not serve yet", mark="!"
-        )
+        onprem = self._known["onprem"]
+        onprem.run("rollout", "status", "-n", SYSTEM, "deployment/ferry-router", "--timeout=150s")
+        ports = f"{self._router_port}:https"
+        self.launch("router", onprem.argv("port-forward", "-n", SYSTEM, "service/ferry-router", ports))
 
     def keep_data(self, client: Client) -> None:
         """Onto a volume of onprem, by the plant's own pod; Ferry knows its name and nothing more."""
@@ -123,6 +121,10 @@ class ClusterStage(Stage):
     def who(self) -> dict[str, str]:
         """The authority, too."""
         return {**super().who(), "FERRY_CA_BUNDLE": str(self.authority)}
+
+    def trusted(self) -> ssl.SSLContext:
+        """The demo's own authority."""
+        return ssl.create_default_context(cafile=str(self.authority))
 
     def target(self, token: str = "") -> Target:
         """By TLS."""
@@ -149,9 +151,8 @@ class ClusterStage(Stage):
 
     def how_to_stop(self) -> list[str]:
         """The clusters, too."""
-        lines = [
-            f"  kubectl --kubeconfig {one.kubeconfig} delete namespace {SYSTEM} {TEAM}" for one in self._known.values()
-        ]
+        gone = f"{SYSTEM} {ENVIRONMENTS} {TEAM}"
+        lines = [f"  kubectl --kubeconfig {one.kubeconfig} delete namespace {gone}" for one in self._known.values()]
         return [*super().how_to_stop(), *lines]
 
     @property
@@ -160,7 +161,7 @@ class ClusterStage(Stage):
 
     def _take(self, name: str, kubectl: Kubectl) -> None:
         """Raises Refused(AlreadyExists) where Ferry lives already: the demo takes away everything that it finds."""
-        here = kubectl.names("namespaces") & {f"namespace/{SYSTEM}", f"namespace/{TEAM}"}
+        here = kubectl.names("namespaces") & {f"namespace/{one}" for one in (SYSTEM, ENVIRONMENTS, TEAM)}
         if here:
             raise Refused(
                 "AlreadyExists", f"the cluster of {name} has the {sorted(here)[0].replace('/', ' ')} already",
@@ -181,11 +182,22 @@ class ClusterStage(Stage):
         made = client.sites.create({"name": name, "zone": name})
         given = read_document(self._clusters.values).data if self._clusters.values else {}
         values = self.root / f"{name}-values.json"
-        values.write_text(json.dumps({**given, "namespaces": [TEAM], "ca": {"pem": self.authority.read_text()}}))
+        values.touch(mode=0o600)
+        chosen = {**given, "namespaces": [TEAM], "ca": {"pem": self.authority.read_text()}}
+        values.write_text(json.dumps(chosen | (self._serving(chosen) if name == "onprem" else {})))
         text = self.ferry(
             "site", "manifests", name, "-f", str(values), "--server", self._inside, "--join-token", made["join_token"]
         )
         self._known[name].run("apply", "--server-side", "-f", "-", given=text.encode())
+
+    def _serving(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Further values where endpoints are: a router with the demo's certificate."""
+        chain, key = ((self.root / name).read_text() for name in ("tls.pem", "tls.key"))
+        address = {"router_url": f"https://127.0.0.1:{self._router_port}"}
+        return {
+            "cluster": {**values.get("cluster", {}), **address},
+            "inference": {"enabled": True, "tls": {"certificate": chain, "key": key, "cname": "localhost"}},
+        }
 
 
 def place(clusters: Clusters) -> Callable[[Path, bool], Stage]:
@@ -215,7 +227,7 @@ def _definitions(kubectl: Kubectl) -> set[str]:
 def _clear(kubectl: Kubectl, before: set[str]) -> None:
     """Ferry's programs first, so that nobody makes anew what is removed."""
     gone = ("--ignore-not-found", "--timeout=100s")
-    for namespace in (SYSTEM, TEAM):
+    for namespace in (SYSTEM, ENVIRONMENTS, TEAM):
         kubectl.run("delete", "namespace", namespace, *gone)
     kubectl.run("delete", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=ferry", *gone)
     if made := sorted(_definitions(kubectl) - before):

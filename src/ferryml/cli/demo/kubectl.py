@@ -25,14 +25,17 @@ class Kubectl:
 
     def run(self, *argv: str, given: bytes | None = None, check: bool = True) -> str:
         """What kubectl prints; raises Unavailable(ClusterUnreachable) with what it complained of."""
-        command = [program(), "--kubeconfig", str(self.kubeconfig), *argv]
         try:
-            done = subprocess.run(command, input=given, capture_output=True, timeout=LIMIT_S, check=False)
+            done = subprocess.run(self.argv(*argv), input=given, capture_output=True, timeout=LIMIT_S, check=False)
         except subprocess.TimeoutExpired as slow:
             raise self._failed(argv, f"it took more than {LIMIT_S:g} s") from slow
         if check and done.returncode:
             raise self._failed(argv, done.stderr.decode(errors="replace").strip()[-2000:])
         return done.stdout.decode(errors="replace")
+
+    def argv(self, *argv: str) -> list[str]:
+        """The whole command."""
+        return [program(), "--kubeconfig", str(self.kubeconfig), *argv]
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
         """Objects as mappings."""

@@ -46,7 +46,7 @@ class Demo:
         self.client: Client
         self.uri, self.key = "", ""
         self._partner: Callable[[], None] = lambda: None
-        self.http = httpx.Client(trust_env=False)
+        self.http: httpx.Client
 
     def run(self) -> None:
         """The chapters, in order."""
@@ -96,8 +96,9 @@ class Demo:
         self._expect(deployment["provisioning_state"] == "Succeeded", f"deployment blue: {deployment.get('ferry')}")
         self.uri = self.client.online_endpoints.wait("digits")["scoring_uri"]
         self.key = self.client.online_endpoints.keys("digits")["primaryKey"]
+        self.http = httpx.Client(trust_env=False, verify=self.stage.trusted())
         scored = self._score("clean-live.csv", 100)
-        self.stage.say(f"endpoint digits serves on {self.stage.serves_on} at {self.uri}")
+        self.stage.say(f"endpoint digits serves on onprem at {self.uri}")
         self.stage.say(f"100 real images scored: {accuracy(scored):.0%} right, no image left the plant")
         self._expect(accuracy(scored) > 0.85, "the first model is not good enough")
 
@@ -187,8 +188,7 @@ class Demo:
     # ---- helpers -----------------------------------------------------------------------------------------------
 
     def _endpoint(self) -> OnlineEndpoint:
-        where = [f"compute=azureml:{self.stage.serves_on}"]
-        return load_endpoint(self.stage.project / "endpoint.yml", where, warn=self._warn)
+        return load_endpoint(self.stage.project / "endpoint.yml", warn=self._warn)
 
     def _warn(self, text: str) -> None:
         self.stage.say(text, mark="!")
@@ -224,7 +224,7 @@ class Demo:
 
     def _traffic(self) -> Traffic:
         source = images(self.stage.data / "drifted-live.csv")
-        return Traffic(self.uri, self.key, source, pause_s=self.stage.pause_s)
+        return Traffic(self.uri, self.key, source, pause_s=self.stage.pause_s, trusted=self.stage.trusted())
 
     def _train_elsewhere(self) -> Callable[[], None]:
         """A partner with a machine of their own; what they do there is not Ferry's."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -27,8 +28,6 @@ SITES = ("cloud", "onprem")
 class Stage:
     """Everything that runs. Use as a context manager; leaving stops what was started, unless `keep`."""
 
-    serves_on: ClassVar[str] = "onprem"
-    """Compute of the endpoint."""
     pause_s: ClassVar[float] = 0.02
     """Seconds between two requests of one of the people who send images."""
     run_limit_s: ClassVar[float] = 240.0
@@ -124,10 +123,14 @@ class Stage:
 
     def start(self, name: str, *args: str, secret: str = "", settings: Mapping[str, str] | None = None) -> None:
         """Start a `ferry` program that goes on running; `secret` is its line of input. Output is in NAME.log."""
+        self.launch(name, [sys.executable, "-m", "ferryml.cli.main", *args], secret, settings)
+
+    def launch(self, name: str, argv: list[str], secret: str = "", settings: Mapping[str, str] | None = None) -> None:
+        """As `start`, any program."""
         with (self.root / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "ferryml.cli.main", *args], stdout=log, stderr=subprocess.STDOUT,
-                stdin=subprocess.PIPE, cwd=self.root, start_new_session=True, env={**os.environ, **(settings or {})},
+                argv, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.PIPE, cwd=self.root,
+                start_new_session=True, env={**os.environ, **(settings or {})},
             )  # fmt: skip
         self._programs.append((name, process))
         if process.stdin is not None:
@@ -150,6 +153,10 @@ class Stage:
         """A client with the administrator's token, once the server answers."""
         self.until("the server", lambda: self.token.is_file() and self._answers())
         return Client(target=self.target(self.token.read_text().strip()), workspace="default")
+
+    def trusted(self) -> ssl.SSLContext | bool:
+        """Whose certificates callers of endpoints accept."""
+        return True
 
     def target(self, token: str = "") -> Target:
         """The server, as who holds the token."""
