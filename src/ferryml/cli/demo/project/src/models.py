@@ -7,5 +7,5 @@ from sklearn.preprocessing import StandardScaler
 
 MODELS = {
     "linear": lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=400, C=0.05)),
-    "forest": lambda: RandomForestClassifier(n_estimators=500, max_depth=12, random_state=0),
+    "forest": lambda: RandomForestClassifier(n_estimators=1200, max_depth=12, random_state=0),
 }
