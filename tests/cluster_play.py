@@ -135,7 +135,10 @@ class World:
         """Sites first, so that nothing waits for a server that is gone."""
         for cluster, namespaces in self._installed:
             gone = (SYSTEM, ENVIRONMENTS, *(name for name in namespaces if name != "default"))
-            # awaited, for the next world may be installed under the same name
+            # pods first: a namespace waits as long as the grace of a router that it saw. All of it is awaited, for the
+            # next world may be installed under the same name
+            for what in (("deployments",), ("pods", "--grace-period=0", "--force")):
+                cluster.kubectl("delete", *what, "--all", "-n", SYSTEM, "--timeout=60s", check=False, limit_s=90)
             cluster.kubectl(
                 "delete", "namespace", *gone, "--ignore-not-found", "--timeout=90s", check=False, limit_s=100
             )
