@@ -167,7 +167,7 @@ def _never_started(base: PodSeen, pod: Manifest, state: Mapping[str, Any]) -> Po
 
 
 def _waiting(base: PodSeen, pod: Manifest, state: Mapping[str, Any]) -> PodSeen:
-    scheduled = _condition(pod, "PodScheduled")
+    scheduled = condition_of(pod, "PodScheduled")
     if not base.node:
         why = str(scheduled.get("message") or "") or "waiting for the scheduler"
         return _with(base, step="unscheduled", message=why)
@@ -194,7 +194,7 @@ def _preparing_words(pod: Manifest) -> str:
 
 def _disruption(pod: Manifest, ordered_end: bool) -> str:
     """Why the machine, or someone of the cluster, ended it; empty when nobody did."""
-    found = _condition(pod, DISRUPTED)
+    found = condition_of(pod, DISRUPTED)
     if found.get("status") == "True":
         said = f"{found.get('reason', '')}: {found.get('message', '')}".strip(": ")
         return said or "the cluster disrupted it"
@@ -210,7 +210,7 @@ def _was_ended(pod: Manifest, state: Mapping[str, Any]) -> bool:
     """Whether its program ended because of the disruption: badly, and not before that began."""
     if state.get("exit_code") == 0:
         return False
-    began = _moment_of(_condition(pod, DISRUPTED).get("lastTransitionTime"))
+    began = _moment_of(condition_of(pod, DISRUPTED).get("lastTransitionTime"))
     deleted = _moment_of(meta(pod).get("deletionTimestamp"))
     grace = int(meta(pod).get("deletionGracePeriodSeconds") or 0)
     if began is None and deleted is not None and grace:
@@ -233,7 +233,8 @@ def _ended(container: Manifest) -> Manifest | None:
     return found
 
 
-def _condition(pod: Manifest, kind: str) -> Manifest:
+def condition_of(pod: Manifest, kind: str) -> Manifest:
+    """Empty when the pod has none of that kind."""
     for each in (pod.get("status") or {}).get("conditions") or ():
         if each.get("type") == kind:
             found: Manifest = each

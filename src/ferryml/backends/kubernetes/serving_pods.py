@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ferryml.backends.kubernetes.kube import Manifest, annotations_of, meta
-from ferryml.backends.kubernetes.pods import HOPELESS, PULLING, STUCK
+from ferryml.backends.kubernetes.pods import HOPELESS, PULLING, STUCK, condition_of
 from ferryml.compile.kubernetes import serving as marks
 from ferryml.compile.kubernetes.pods import MAIN, STAGE
 from ferryml.domain.script_failure import keeps_losing_workers, script_failure
@@ -55,9 +55,9 @@ def pod_sight(pod: Manifest, printed: Printed) -> Sight | None:
         return Sight("ending")
     if status.get("phase") in ("Failed", "Succeeded"):
         return None
-    if _condition(pod, "Ready").get("status") == "True":
+    if condition_of(pod, "Ready").get("status") == "True":
         return Sight("ready", restarts=_restarts(pod))
-    scheduled = _condition(pod, "PodScheduled")
+    scheduled = condition_of(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         said = str(scheduled.get("message") or "waiting for the scheduler")
         return Sight("starting", "PodUnschedulable" if scheduled.get("reason") == "Unschedulable" else "", said)
@@ -201,12 +201,4 @@ def _container(pod: Manifest, name: str) -> Manifest:
             if each.get("name") == name:
                 found: Manifest = each
                 return found
-    return {}
-
-
-def _condition(pod: Manifest, kind: str) -> Manifest:
-    for each in (pod.get("status") or {}).get("conditions") or ():
-        if each.get("type") == kind:
-            found: Manifest = each
-            return found
     return {}
