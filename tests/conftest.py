@@ -33,8 +33,5 @@ def _loopback(host: str) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole-program tests share one worker, in order; they start first because they take longest."""
-    for item in items:
-        if "/tests/system/" in item.path.as_posix():
-            item.add_marker(pytest.mark.xdist_group("system"))
+    """Whole-program tests start first because they take longest."""
     items.sort(key=lambda item: "/tests/system/" not in item.path.as_posix())

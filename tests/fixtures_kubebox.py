@@ -28,13 +28,6 @@ from kubebox.places import run_folder
 NAMES = ("cloud", "onprem")
 FOLDER = "system_kubernetes"
 TEST_LIMIT_S = INSTALL_LIMIT_S + 600
-GROUPS = {
-    **dict.fromkeys(("test_faults.py", "test_isolation.py", "test_link.py", "test_restore.py"), "rough"),
-    **dict.fromkeys(("test_patterns.py", "test_router.py", "test_serving.py"), "serving"),
-    "test_demo_kubernetes.py": "demo",
-}
-"""Files that run apart from the others, so that groups take about as long."""
-
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Cluster tests run when they are named: `pytest tests/system_kubernetes`, as `make test` does after the rest."""
@@ -43,16 +36,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tests on clusters wait for images, nodes and pods. Spread over processes, each group has clusters of its own.
-
-    Marked as soon as it is there: xdist puts the group into the test's id before any list of items can be changed.
-    """
-    if f"/{FOLDER}/" not in item.path.as_posix():
-        return
-    if not item.get_closest_marker("timeout"):
+    """Tests on clusters wait for images, nodes and pods."""
+    if f"/{FOLDER}/" in item.path.as_posix() and not item.get_closest_marker("timeout"):
         item.add_marker(pytest.mark.timeout(TEST_LIMIT_S))
-    joined = {"joined", "onprem"} & set(getattr(item, "fixturenames", ()))
-    item.add_marker(pytest.mark.xdist_group(GROUPS.get(item.path.name, "work" if joined else "bare")))
 
 
 class GivenCluster:

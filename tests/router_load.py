@@ -69,4 +69,13 @@ class Load:
                 fresh = False
                 if said.headers.get("connection") == "close" or not self.kept:
                     break
-            writer.close()
+            await _closed(writer)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    """Closed for good: TLS waits for the other side's farewell, which one that was killed never says."""
+    writer.close()
+    try:
+        await asyncio.wait_for(writer.wait_closed(), 2)
+    except (OSError, TimeoutError):
+        writer.transport.abort()
