@@ -29,6 +29,7 @@ NAMES = ("cloud", "onprem")
 FOLDER = "system_kubernetes"
 TEST_LIMIT_S = INSTALL_LIMIT_S + 600
 
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Cluster tests run when they are named: `pytest tests/system_kubernetes`, as `make test` does after the rest."""
     named = any(FOLDER in argument for argument in config.args)
