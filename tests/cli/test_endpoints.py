@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ferryml.cli.endpoints import lines_of, read_request, refuse_local, shares
+from ferryml.cli.endpoints import lines_of, read_request, shares
 from ferryml.domain.errors import Refused
 
 
@@ -38,10 +38,15 @@ def test_figures_are_lines_of_a_table():
     assert (second["instances"], second["mirrored"], second["disagreements"]) == (None, 3, 1)
 
 
-def test_local_is_refused_with_the_way():
-    refuse_local(False)
-    with pytest.raises(Refused, match="--local"):
-        refuse_local(True)
+def test_local_ones_know_no_shares_and_no_workspace(typed, alone):
+    (alone / "e.yml").write_text("name: ep1\ntraffic: {blue: 100}\n")
+    for argv in (("create", "-f", "e.yml"), ("update", "-n", "ep1", "--traffic", "blue=100")):
+        said = typed("online-endpoint", *argv, "--local")
+        assert (said.code, said.err.split()[1]) == (1, "[NotSupported]")
+    assert typed("online-endpoint", "list", "--local").out == "[]\n"
+    for argv in (("show", "-n", "x"), ("delete", "-n", "x", "-y"), ("invoke", "-n", "x")):
+        said = typed("online-endpoint", *argv, "--local")
+        assert (said.code, said.err.splitlines()[0]) == (1, "Error: [NotFound] there are no local endpoints")
 
 
 def test_an_endpoint_before_its_site_answers(ferry, alone):

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from ferryml.cli.local import LocalState, nearest, started_at
+from ferryml.cli.local import LocalState, home, nearest, started_at
 from ferryml.domain.errors import Conflict
 
 
@@ -58,3 +58,8 @@ def test_the_nearest_state_upwards(tmp_path, monkeypatch):
     assert nearest(tmp_path / "named", deep).folder == tmp_path / "named"
     monkeypatch.setenv("FERRY_STATE_DIR", str(tmp_path / "said"))
     assert nearest(None, deep).folder == tmp_path / "said"
+
+
+def test_the_private_one_has_a_folder_of_its_own(alone):
+    assert home({}).folder == alone.parent / ".ferry" / "local"
+    assert home({"FERRY_LOCAL_DIR": "there"}).folder == alone / "there"

@@ -26,3 +26,10 @@ def test_a_canceled_one_exits_with_1(capsys):
         settled(Shared(), "endpoint x", lambda: {"name": "x", "provisioning_state": "Canceled"})
     assert caught.value.exit_code == 1
     assert "canceled" in capsys.readouterr().err
+
+
+def test_what_a_script_raised_is_shown(capsys):
+    ours = {"code": "UserScriptInitFailed", "traceback": "Traceback:\n  boom", "error_lines": ["no weights"]}
+    with pytest.raises(Refused):
+        settled(Shared(), "deployment x", lambda: {"name": "x", "provisioning_state": "Failed", "ferry": ours})
+    assert capsys.readouterr().err.splitlines() == ["  no weights", "  Traceback:", "    boom"]

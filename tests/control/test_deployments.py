@@ -78,6 +78,17 @@ def test_a_failed_update_leaves_no_trace_in_what_serves(site):
     assert site.shown()["environment_variables"] == {"A": "2"}
 
 
+def test_asking_for_what_serves_forgets_a_failure(site):
+    old, before = site.serving(), site.shown()
+    site.update(environment_variables={"A": "1"})
+    site.says("failed")
+    site.update(description="a word does not")
+    assert site.shown()["provisioning_state"] == "Failed"
+    site.update(environment_variables=before["environment_variables"])
+    made = site.shown()
+    assert (made["provisioning_state"], made["ferry"]["reason"], made["ferry"]["serving"]) == ("Succeeded", "", old)
+
+
 def test_a_failed_first_deployment_can_be_mended(site):
     site.deploy()
     site.says("failed")

@@ -68,3 +68,9 @@ def test_keys_in_the_clear_need_loopback_or_a_word():
     for host in ("0.0.0.0", "::", "example.org", "10.0.0.1"):
         with pytest.raises(Refused, match="in the clear"):
             demand_tls(RouterSettings(), host)
+
+
+def test_without_keys_only_on_this_machine():
+    demand_tls(RouterSettings(keyless=True), "127.0.0.1")
+    with pytest.raises(Refused, match="without keys"):
+        demand_tls(RouterSettings(keyless=True, allow_insecure=True), "0.0.0.0")

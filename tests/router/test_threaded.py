@@ -1,5 +1,6 @@
 """The router in a thread of its own: any thread may change its table."""
 
+import urllib.error
 import urllib.request
 
 import pytest
@@ -39,5 +40,23 @@ def test_keys_do_not_travel_in_the_clear():
     try:
         with pytest.raises(Refused, match="clear"):
             router.start("0.0.0.0", 0)
+    finally:
+        router.stop(0)
+
+
+@pytest.mark.parametrize(
+    ("keyless", "headers", "status"),
+    [(False, {}, 401), (True, {}, 404), (True, {"Origin": "http://elsewhere.example"}, 401)],
+)
+def test_without_keys_it_answers_programs_and_no_pages_of_browsers(keyless, headers, status):
+    router = thread(keyless=keyless)
+    url = router.start("127.0.0.1", 0)
+    try:
+        router.apply(EndpointRoute(uid="endpoint.w.e", name="e"))
+        call = urllib.request.Request(f"{url}/api/v1/endpoint/e/score", b"{}", headers)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(call, timeout=5)
+        assert refused.value.code == status
+        refused.value.close()
     finally:
         router.stop(0)

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ferryml.cli import kit
+from ferryml.cli import at_home, kit
 from ferryml.cli.assets import loader
+from ferryml.cli.at_home import Local
 from ferryml.cli.editing import changes
-from ferryml.cli.endpoints import refuse_local
 from ferryml.cli.kit import Edits, Shared, new_app
 from ferryml.cli.settling import settled
 from ferryml.domain.errors import Refused
@@ -24,83 +24,96 @@ app = new_app("Online deployments: models behind an endpoint.")
 
 
 @dataclass(kw_only=True)
-class AzOnly(kit.Bundle):
-    """Options of az that are read and do nothing here, but for --local, which is refused with the reason."""
+class Az(kit.Bundle):
+    """--local, and options of az that are read and do nothing here."""
 
-    local: Annotated[bool, typer.Option("--local", hidden=True, help="Not supported.")] = False
+    local: Local = False
     vscode_debug: Annotated[bool, typer.Option("--vscode-debug", hidden=True, help="Not supported.")] = False
     skip_script_validation: Annotated[
         bool, typer.Option("--skip-script-validation", hidden=True, help="Accepted, ignored.")
     ] = False
     web: Annotated[bool, typer.Option("--web", hidden=True, help="Accepted, ignored.")] = False
 
-    def check(self) -> None:
-        """Refuse what cannot be."""
-        refuse_local(self.local or self.vscode_debug)
+    def enter(self, shared: Shared, starts: bool = False) -> None:
+        """Speak to the right server. Raises what `at_home.enter` raises, and Refused for what cannot be."""
+        at_home.no_debugger(self.vscode_debug)
+        at_home.enter(shared, self.local, starts)
 
 
 @kit.verb(app, "create", COLUMNS)
 def create(
-    shared: Shared, ignored: AzOnly, file: kit.File, name: kit.OptionalName = None,
+    shared: Shared, az: Az, file: kit.File, name: kit.OptionalName = None,
     endpoint_name: OptionalEndpoint = None,
     all_traffic: Annotated[bool, typer.Option("--all-traffic", help="Give it 100 percent once it is ready.")] = False,
     set: kit.Set = None, no_wait: kit.NoWait = False,
 ) -> Any:  # fmt: skip
     """Make a deployment; fails if it exists. It takes no traffic unless --all-traffic."""
-    ignored.check()
+    at_home.no_debugger(az.vscode_debug)
     if all_traffic and no_wait:
         raise Refused("Usage", "--all-traffic waits for the deployment and cannot go with --no-wait", "Leave one out.")
     spec = loader("load_deployment")(
         file, kit.overrides(set, name=name, endpoint_name=endpoint_name), warn=shared.talk.warn
     )
     endpoint = _endpoint(spec)
+    spec = at_home.deployment(spec, shared.talk.warn) if az.local else spec
+    az.enter(shared)
+    deployments = shared.client.online_deployments
+    again = az.local and at_home.alone(shared, endpoint, spec.name)
     with shared.talk.busy("sending what is local"):
-        made = shared.client.online_deployments.create(endpoint, spec, all_traffic)
-    return made if no_wait else _settled(shared, endpoint, made["name"])
+        made = (
+            deployments.put(endpoint, spec.name, spec)
+            if again
+            else deployments.create(endpoint, spec, all_traffic or az.local)
+        )
+    return made if no_wait else _settled(shared, endpoint, made["name"], az.local)
 
 
 @kit.verb(app, "update", COLUMNS)
 def update(
-    shared: Shared, edits: Edits, ignored: AzOnly, name: kit.OptionalName = None,
+    shared: Shared, edits: Edits, az: Az, name: kit.OptionalName = None,
     endpoint_name: OptionalEndpoint = None, file: kit.OptionalFile = None, no_wait: kit.NoWait = False,
 ) -> Any:  # fmt: skip
     """Change a deployment: by a file as a new revision, or what --set names. The old one serves until it is ready."""
-    ignored.check()
+    az.enter(shared)
     deployments = shared.client.online_deployments
     if file is not None:
         given = kit.overrides(edits.set, name=name, endpoint_name=endpoint_name)
         spec = loader("load_deployment")(file, given, warn=shared.talk.warn)
         endpoint, name = _endpoint(spec), spec.name
+        spec = at_home.deployment(spec, shared.talk.warn) if az.local else spec
         with shared.talk.busy("sending what is local"):
             made = deployments.put(endpoint, name, spec)
     else:
         endpoint, name = kit.need(endpoint_name, "--endpoint-name"), kit.need(name, "--name")
         made = deployments.update(endpoint, name, changes(deployments.get(endpoint, name), edits))
-    return made if no_wait else _settled(shared, endpoint, name)
+    return made if no_wait else _settled(shared, endpoint, name, az.local)
 
 
 @kit.verb(app, "show", COLUMNS)
-def show(shared: Shared, name: kit.Name, endpoint_name: EndpointName, ignored: AzOnly) -> Any:
+def show(shared: Shared, name: kit.Name, endpoint_name: EndpointName, az: Az) -> Any:
     """Show a deployment."""
-    ignored.check()
+    az.enter(shared)
     return shared.client.online_deployments.get(endpoint_name, name)
 
 
 @kit.verb(app, "list", COLUMNS)
-def list_(shared: Shared, endpoint_name: EndpointName, ignored: AzOnly) -> Any:
+def list_(shared: Shared, endpoint_name: EndpointName, az: Az) -> Any:
     """List the deployments of an endpoint."""
-    ignored.check()
-    return shared.client.online_deployments.list(endpoint_name)
+    at_home.no_debugger(az.vscode_debug)
+    return at_home.listed(shared, az.local, lambda: shared.client.online_deployments.list(endpoint_name))
 
 
 @kit.verb(app, "delete")
 def delete(
-    shared: Shared, ignored: AzOnly, name: kit.Name, endpoint_name: EndpointName, yes: kit.Yes = False,
+    shared: Shared, az: Az, name: kit.Name, endpoint_name: EndpointName, yes: kit.Yes = False,
     no_wait: kit.NoWait = False,
 ) -> None:  # fmt: skip
     """Delete a deployment; refused while it has traffic. Prints nothing."""
-    ignored.check()
+    az.enter(shared)
     kit.confirm(yes, f"Delete deployment {name} of {endpoint_name}?")
+    if az.local:
+        shared.client.online_deployments.get(endpoint_name, name)
+        at_home.point(shared, endpoint_name, {})
     shared.client.online_deployments.delete(endpoint_name, name)
     if not no_wait:
         with shared.talk.busy(f"deleting {name}"):
@@ -109,7 +122,7 @@ def delete(
 
 @kit.verb(app, "get-logs")
 def get_logs(
-    shared: Shared, ignored: AzOnly, name: kit.Name, endpoint_name: EndpointName,
+    shared: Shared, az: Az, name: kit.Name, endpoint_name: EndpointName,
     lines: Annotated[int, typer.Option("--lines", "-l", min=1, help="Lines from the end.")] = 5000,
     container: Annotated[str, typer.Option("--container", "-c", help="inference-server or storage-initializer.")] = (
         "inference-server"
@@ -119,7 +132,7 @@ def get_logs(
     ] = None,
 ) -> Any:  # fmt: skip
     """Print the last log lines, also of a deployment that failed."""
-    ignored.check()
+    az.enter(shared)
     found = shared.client.online_deployments.logs(endpoint_name, name, lines, container, revision or "")
     if shared.asked:
         return found
@@ -139,7 +152,10 @@ def _endpoint(spec: Any) -> str:
     return str(spec.endpoint_name)
 
 
-def _settled(shared: Shared, endpoint: str, name: str) -> Any:
-    return settled(
-        shared, f"deployment {name}", lambda: shared.client.online_deployments.wait(endpoint, name, shared.talk.state)
-    )
+def _settled(shared: Shared, endpoint: str, name: str, local: bool) -> Any:
+    deployments = shared.client.online_deployments
+    made = settled(shared, f"deployment {name}", lambda: deployments.wait(endpoint, name, shared.talk.state))
+    if not local:
+        return made
+    at_home.point(shared, endpoint, {name: 100})
+    return deployments.get(endpoint, name)

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ferryml.cli import kit
+from ferryml.cli import at_home, kit
 from ferryml.cli.assets import loader
+from ferryml.cli.at_home import Local
 from ferryml.cli.editing import changes
 from ferryml.cli.kit import Edits, Shared, new_app
 from ferryml.cli.settling import settled
@@ -22,7 +23,6 @@ FIGURES = (
 )  # fmt: skip
 MIRROR = ("mirrored", "mirror_errors", "mirror_dropped", "mismatches", "disagreements")
 app = new_app("Online endpoints: addresses that answer predictions.")
-Local = Annotated[bool, typer.Option("--local", hidden=True, help="Not supported: `ferry up` is the local mode.")]
 
 
 @kit.verb(app, "create", COLUMNS)
@@ -32,25 +32,25 @@ def create(
     no_wait: kit.NoWait = False, local: Local = False,
 ) -> Any:  # fmt: skip
     """Make an endpoint; fails if it exists."""
-    refuse_local(local)
     given = kit.overrides(set, name=name, auth_mode=auth_mode)
     spec = loader("load_endpoint")(file, given, warn=shared.talk.warn)
-    made = shared.client.online_endpoints.create(spec)
+    spec = at_home.endpoint(spec) if local else spec
+    at_home.enter(shared, local, starts=True)
+    made = at_home.make(shared, spec) if local else shared.client.online_endpoints.create(spec)
     return made if no_wait else _settled(shared, made["name"])
 
 
 @kit.verb(app, "show", COLUMNS)
 def show(shared: Shared, name: kit.Name, local: Local = False) -> Any:
     """Show an endpoint."""
-    refuse_local(local)
+    at_home.enter(shared, local)
     return shared.client.online_endpoints.get(name)
 
 
 @kit.verb(app, "list", COLUMNS)
 def list_(shared: Shared, max_results: kit.MaxResults = None, local: Local = False) -> Any:
     """List endpoints."""
-    refuse_local(local)
-    return shared.client.online_endpoints.list(max_results)
+    return at_home.listed(shared, local, lambda: shared.client.online_endpoints.list(max_results))
 
 
 @kit.verb(app, "update", COLUMNS)
@@ -60,15 +60,18 @@ def update(
     mirror_traffic: Annotated[
         str | None, typer.Option("--mirror-traffic", help='Copies for one deployment: "b=10"; b=0 for none.')
     ] = None,
-    no_wait: kit.NoWait = False,
+    no_wait: kit.NoWait = False, local: Local = False,
 ) -> Any:  # fmt: skip
     """Change an endpoint: its traffic, its mirror, or what --set names."""
+    at_home.no_shares(local, traffic, mirror_traffic)
+    at_home.enter(shared, local)
     endpoints = shared.client.online_endpoints
     fields: dict[str, Any] = {}
     if file is not None:
         from ferryml.sdk.uploads import posted
 
         spec = loader("load_endpoint")(file, kit.overrides(None, name=name), warn=shared.talk.warn)
+        spec = at_home.endpoint(spec) if local else spec
         fields = {key: value for key, value in posted(spec).items() if key != "name"}
     fields |= changes(endpoints.get(name), edits)
     if traffic is not None:
@@ -84,12 +87,13 @@ def delete(
     shared: Shared, name: kit.Name, yes: kit.Yes = False, no_wait: kit.NoWait = False, local: Local = False
 ) -> None:
     """Delete an endpoint with its deployments; prints nothing."""
-    refuse_local(local)
+    at_home.enter(shared, local)
     kit.confirm(yes, f"Delete endpoint {name} and its deployments?")
     shared.client.online_endpoints.delete(name)
     if not no_wait:
         with shared.talk.busy(f"deleting {name}"):
             shared.client.online_endpoints.wait_gone(name)
+        at_home.leave(shared, local)
 
 
 @kit.verb(app, "invoke")
@@ -104,7 +108,7 @@ def invoke(
     local: Local = False,
 ) -> Any:  # fmt: skip
     """Post a request to the endpoint's scoring address with its key or a token, and print the answer."""
-    refuse_local(local)
+    at_home.enter(shared, local)
     body = read_request(request_file)
     answer = shared.client.online_endpoints.invoke(name, body, deployment_name)
     shared.talk.note(f"request id: {answer.request_id} (deployment {answer.deployment})")
@@ -193,12 +197,6 @@ def read_request(file: Path | None) -> bytes:
         raise Refused(
             "FileNotFound", f"{file} cannot be read: {error.strerror}", "Name a file with the request."
         ) from error
-
-
-def refuse_local(local: bool) -> None:
-    """--local stands for Docker on this machine in az; here a local site does that."""
-    if local:
-        raise Refused("NotSupported", "--local is not needed here", "`ferry up` makes a local site; leave --local out.")
 
 
 def _settled(shared: Shared, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -77,8 +78,18 @@ class Shared(Bundle):
         from ferryml.sdk.client import Client
 
         return Client(
-            workspace=self.workspace_name, context=self.context, progress=self.talk.bytes, trace=self._trace
+            workspace=self.workspace_name, context=self.context, progress=self.talk.bytes, trace=self.trace
         )  # fmt: skip
+
+    @functools.cached_property
+    def ends(self) -> contextlib.ExitStack:
+        """What is to be given back after the command."""
+        return contextlib.ExitStack()
+
+    def use(self, client: Client) -> None:
+        """Speak to this server instead of the one that was named."""
+        self.close()
+        self.client = client
 
     def close(self) -> None:
         """Give the client's connections back, if it was used."""
@@ -86,7 +97,7 @@ class Shared(Bundle):
             self.client.close()
 
     @property
-    def _trace(self) -> Callable[[str], object] | None:
+    def trace(self) -> Callable[[str], object] | None:
         return (lambda line: print(line, file=sys.stderr)) if self.debug else None
 
 
@@ -146,7 +157,8 @@ def verb(app: typer.Typer, name: str, columns: Sequence[str] = (), **options: An
             if "shared" not in inspect.signature(function).parameters:
                 made.pop("shared")
             try:
-                show(function(**values, **made), shared, columns)
+                with shared.ends:
+                    show(function(**values, **made), shared, columns)
             finally:
                 shared.close()
 

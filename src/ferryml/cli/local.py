@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +102,12 @@ def nearest(given: Path | None, folder: Path) -> LocalState:
         if (place / STATE_FOLDER / URL_FILE).is_file():
             return LocalState(place / STATE_FOLDER)
     return LocalState(folder / STATE_FOLDER)
+
+
+def home(environ: Mapping[str, str]) -> LocalState:
+    """The folder of the private server of `--local`: FERRY_LOCAL_DIR, else ~/.ferry/local."""
+    named = environ.get("FERRY_LOCAL_DIR")
+    return LocalState(Path(named).absolute() if named else Path.home() / ".ferry" / "local")
 
 
 def _text(file: Path) -> str:

@@ -24,7 +24,7 @@ def settled(shared: Shared, what: str, wait: Callable[[], Any]) -> Any:
     known = cast(Code, code) if code in get_args(Code) else "ResourceNotReady"
     reason = ours.get("reason") or f"it is {thing['provisioning_state']}"
     kit.show(thing if shared.asked else None, shared)
-    for line in ours.get("error_lines") or ():
+    for line in (*(ours.get("error_lines") or ()), *(ours.get("traceback") or "").splitlines()):
         shared.talk.note(f"  {line}")
     if thing["provisioning_state"] == "Canceled":
         shared.talk.note(f"{what} was canceled: {reason}")

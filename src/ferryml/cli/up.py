@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -45,30 +46,47 @@ def up(
         return
     if state.running() is not None:
         raise state.taken()
+    argv = (
+        *(("--port", str(port)) if port is not None else ()),
+        *(("--config", str(config.absolute())) if config else ()),
+    )
     with shared.talk.busy("starting"):
-        _background(state, port, config)
+        begin(state, argv, os.environ)
     print(state.url)
     shared.talk.note(f"Ferry runs. Its log is {state.log}; stop it with `ferry down`.")
 
 
-def _background(state: LocalState, port: int | None, config: Path | None) -> None:
+def begin(state: LocalState, options: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Start it in the background, and wait until it is ready. Raises Unavailable with what it said."""
     state.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    argv = [sys.executable, "-m", "ferryml.cli.main", "up", "--foreground", "--state-dir", str(state.folder)]
-    argv += ["--port", str(port)] if port is not None else []
-    argv += ["--config", str(config.absolute())] if config else []
+    argv = [sys.executable, "-m", "ferryml.cli.main", "up", "--foreground", "--state-dir", str(state.folder), *options]
     with state.log.open("ab") as log:
         start = log.tell()
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, close_fds=True
-        )
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, close_fds=True,
+            env=dict(environ),
+        )  # fmt: skip
     deadline = time.monotonic() + START_S
     while not (state.ready() and state.running() == process.pid):
         if process.poll() is not None:
             raise Unavailable("Unavailable", f"it ended at once:\n{_tail(state.log, start)}", f"See {state.log}.")
         if time.monotonic() > deadline:
             process.terminate()
-            raise Unavailable("Unavailable", f"it was not ready after {START_S:g} s", f"See {state.log}.")
+            raise _late(state)
         time.sleep(0.05)
+
+
+def expect(state: LocalState) -> None:
+    """Wait for one that was started already to be ready. Raises Unavailable."""
+    deadline = time.monotonic() + START_S
+    while not state.ready():
+        if state.running() is None or time.monotonic() > deadline:
+            raise _late(state)
+        time.sleep(0.05)
+
+
+def _late(state: LocalState) -> Unavailable:
+    return Unavailable("Unavailable", f"it was not ready after {START_S:g} s", f"See {state.log}.")
 
 
 def _tail(log: Path, start: int) -> str:

@@ -16,7 +16,9 @@ from ferryml.control.serving_wishes import (
     CANDIDATE,
     CREATING,
     DELETING,
+    FAILED,
     PREVIOUS,
+    SUCCEEDED,
     UPDATING,
     begin,
     deployment_key,
@@ -289,6 +291,9 @@ def _adjust(
     row = need_deployment(now.tx, workspace, endpoint, spec.name)
     now.record(caller, workspace, "deployment.update", f"deployment:{endpoint}/{spec.name}", {"fields": sorted(fields)})
     row = now.tx.update(row.model_copy(update={"spec": spec.model_dump(mode="json")}))
+    if not fields and row.phase == FAILED:  # another revision failed, and what is asked for now is what serves
+        status = {**row.status, "reason": "", "code": "", "traceback": ""}
+        now.tx.update(row.model_copy(update={"phase": SUCCEEDED, "status": status}))
     if not fields & ELASTIC:
         return
     free(now.tx, parent)

@@ -196,7 +196,8 @@ class Router:
                 raise NotFound(
                     "EndpointNotFound", f"no endpoint {call.endpoint!r} here", "See `ferry online-endpoint list`."
                 )
-            self._door.enter(head.get("authorization"), endpoint.route.key_hashes, peer, endpoint.signed)
+            if not self._settings.keyless or head.get("origin"):  # a page in a browser says where it comes from
+                self._door.enter(head.get("authorization"), endpoint.route.key_hashes, peer, endpoint.signed)
             call.body = await self._body(head, reader, writer)
             body_read = True
             answer = await self._scorer.score(endpoint, call)

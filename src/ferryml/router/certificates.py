@@ -49,7 +49,12 @@ def bundle(settings: RouterSettings) -> str:
 
 
 def demand_tls(settings: RouterSettings, host: str) -> None:
-    """Raises Refused when keys would travel in the clear."""
+    """Raises Refused when keys would travel in the clear, or anybody on the network could ask without one."""
+    if settings.keyless and not _is_loopback(host):
+        raise Refused(
+            "BadArgument", f"the router will not answer on {host} without keys",
+            "Set FERRY_ROUTER_KEYLESS=false; --local alone answers without keys, on this machine.",
+        )  # fmt: skip
     if not (settings.tls_cert or settings.tls_secret) and not settings.allow_insecure and not _is_loopback(host):
         raise Refused(
             "BadArgument", f"the router will not listen on {host} without TLS: keys would travel in the clear",

@@ -21,6 +21,10 @@ class RouterSettings(Settings):
     allow_insecure: Annotated[
         bool, Knob("Plain HTTP off loopback; endpoint keys would travel in the clear.", off="false")
     ] = False
+    keyless: Annotated[
+        bool,
+        Knob("On a local site: programs of this machine may ask without a key, as `--local` has it.", off="false"),
+    ] = False
     max_body_bytes: Annotated[int, Field(ge=1), Knob("Largest scoring request; larger ones get 413.", unit="bytes")] = (
         100 * MIB
     )
