@@ -95,3 +95,21 @@ async def on(component, captured):
     for play in plays:
         await play.stop()
         await play.router.stop(1)
+
+
+@pytest.fixture(params=ROUTERS)
+async def anywhere(request, captured):
+    """As `on`, over each router."""
+    if request.param == "haproxy":
+        request.getfixturevalue("component")("haproxy")
+    made = []
+
+    async def make(**settings: object) -> Play:
+        router, port = await ROUTERS[request.param](RouterSettings(**settings), captured)
+        made.append((router, Play(router, port)))
+        return made[-1][1]
+
+    yield make
+    for router, play in made:
+        await play.stop()
+        await router.stop(1)

@@ -27,8 +27,8 @@ async def _ended(made) -> None:
             writer.close()
 
 
-async def test_slow_headers_and_bodies_keep_nobody_waiting(on):
-    play = await on(idle_timeout_s=1)
+async def test_slow_headers_and_bodies_keep_nobody_waiting(anywhere):
+    play = await anywhere(idle_timeout_s=1)
     await play.serve(max_concurrent_requests=4, max_queue_wait_ms=5000)
     slow = await _open(play.port, HEAD.encode(), 150)
     slow += await _open(play.port, AUTHORISED + b"content-length: 1000\r\n\r\n[", 50)
@@ -39,8 +39,8 @@ async def test_slow_headers_and_bodies_keep_nobody_waiting(on):
     assert (await play.ask()).status == 200
 
 
-async def test_bodies_that_break_off_hold_no_place(on):
-    play = await on()
+async def test_bodies_that_break_off_hold_no_place(anywhere):
+    play = await anywhere()
     model = await play.serve(max_concurrent_requests=1)
     for _ in range(30):
         ((_, writer),) = await _open(play.port, AUTHORISED + b"content-length: 1000\r\n\r\n[1", 1)
@@ -50,8 +50,8 @@ async def test_bodies_that_break_off_hold_no_place(on):
     assert all(len(body) == 3 for _, _, body in model.seen), "what broke off never reached the model"
 
 
-async def test_a_flood_of_headers_is_refused_and_others_are_served(on):
-    play = await on()
+async def test_a_flood_of_headers_is_refused_and_others_are_served(anywhere):
+    play = await anywhere(idle_timeout_s=2)
     await play.serve(max_concurrent_requests=10)
     flood = b"".join(b"x-%d: y\r\n" % number for number in range(5000))
     async with Load(play.port, callers=2, kept=False) as load:
@@ -61,8 +61,8 @@ async def test_a_flood_of_headers_is_refused_and_others_are_served(on):
     assert set(load.seen) == {200}
 
 
-async def test_guessing_keys_of_one_endpoint_leaves_another_alone(on):
-    play = await on()
+async def test_guessing_keys_of_one_endpoint_leaves_another_alone(anywhere):
+    play = await anywhere()
     await play.serve(max_concurrent_requests=10)
     seen = {(await play.ask(key=f"guess-{number}")).status for number in range(60)}
     assert seen == {401, 429}
@@ -83,8 +83,8 @@ SMUGGLED = [
 ]
 
 
-async def test_no_request_hides_behind_another(on):
-    play = await on()
+async def test_no_request_hides_behind_another(anywhere):
+    play = await anywhere()
     model = await play.serve(max_concurrent_requests=10)
     for tail in SMUGGLED:
         ((reader, writer),) = await _open(play.port, AUTHORISED + tail + HIDDEN, 1)
@@ -98,8 +98,8 @@ async def test_no_request_hides_behind_another(on):
     assert all(b"hidden" not in body for _, _, body in model.seen)
 
 
-async def test_tricks_with_paths_reach_nothing_else(on):
-    play = await on()
+async def test_tricks_with_paths_reach_nothing_else(anywhere):
+    play = await anywhere()
     model = await play.serve()
     for path in (
         "/api/v1/endpoint/digits/score/../../../../admin", "/api/v1/endpoint/digits/score;x",
