@@ -19,6 +19,7 @@ VERSION = next(
     if line.startswith("appVersion")
 )
 SITE = {"name": "onprem", "server_url": "https://ferry.example"}
+BOTH = {"enabled": True, "tls": {"secret": "x", "cname": "y"}}
 SERVER = {"tls": {"secret": "tls"}}
 CHOICES = {
     "the least": {},
@@ -191,6 +192,7 @@ def test_helm_finds_nothing_wrong(helm, chart):
         ({"site": SITE, "namespaces": ["team-a", "default"]}, "no work may run in it"),
         ({"site": SITE, "inference": {"enabled": True}}, "allowInsecureConnections"),
         ({"site": SITE, "inference": {"enabled": True, "tls": {"secret": "x"}}}, "inference.tls.cname"),
+        ({"site": SITE, "inference": {**BOTH, "allowInsecureConnections": True}}, "exclude each other"),
         ({"site": SITE, "inference": {"tls": {"certificate": "x"}}}, "certificate and key"),
         ({"site": SITE, "inference": {"tls": {"secret": "a", "certificate": "x", "key": "y"}}}, "certificate and key"),
         ({"site": SITE, "inference": {"router": {"replicas": 2}}}, "replicas"),

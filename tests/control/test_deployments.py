@@ -138,6 +138,12 @@ def test_the_sites_scale_settings(site):
     assert (revision.instances, revision.max_instances, revision.target_utilization) == (2, 5, 70)
 
 
+def test_a_count_without_scale_settings_is_fixed(site):
+    site.deploy(instance_count=3)
+    (revision,) = site.order().revisions
+    assert (revision.instances, revision.max_instances, revision.target_utilization) == (3, 3, 0)
+
+
 def test_delete_waits_for_traffic_to_leave(site):
     site.serving()
     site.traffic(blue=100)

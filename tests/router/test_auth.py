@@ -1,6 +1,7 @@
 """The door: right keys always open, wrong ones soon meet 429, and memory of guessers is bounded."""
 
 import hashlib
+import hmac
 
 import pytest
 
@@ -62,3 +63,11 @@ def test_many_addresses_do_not_fill_the_memory(door):
         with pytest.raises(Unauthenticated):
             door.enter("Bearer x", HASHES, str(number))
     assert len(door._failures) <= 4096
+
+
+def test_every_key_is_compared_whole(door, monkeypatch):
+    seen = []
+    compare = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", lambda one, other: seen.append(other) or compare(one, other))
+    door.enter("Bearer one", HASHES, "1.2.3.4")
+    assert tuple(seen) == HASHES

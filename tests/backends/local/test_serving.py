@@ -39,6 +39,27 @@ def run(raw_data):
 """
 
 
+KINDS = """
+def init():
+    pass
+
+def run(raw_data):
+    return [type(raw_data).__name__, raw_data]
+"""
+RAW = """
+from azureml.contrib.services.aml_request import AMLRequest, rawhttp
+from azureml.contrib.services.aml_response import AMLResponse
+
+def init():
+    pass
+
+@rawhttp
+def run(request):
+    body = request.get_data(False)
+    return AMLResponse(request.method.encode() + b" " + body[::-1], 201 if body else 204)
+"""
+
+
 @pytest.fixture
 def serving(tmp_path, shelf, server_python):
     made = LocalServing(tmp_path / "serving", shelf.at, ReadyMade(server_python))
@@ -51,6 +72,14 @@ def ask(port: int, body: object = None) -> object:
     request = urllib.request.Request(f"http://127.0.0.1:{port}/score", json.dumps(body or {}).encode(), kind)
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)
+
+
+def post(port: int, body: bytes) -> tuple[int, bytes]:
+    kind = {"Content-Type": "application/json"}
+    with urllib.request.urlopen(
+        urllib.request.Request(f"http://127.0.0.1:{port}/score", body, kind), timeout=10
+    ) as said:
+        return said.status, said.read()
 
 
 def state(serving, *wanted: str):
@@ -73,6 +102,18 @@ def test_a_script_answers_and_ends_as_a_group(serving, shelf):
     assert serving.logs(UID, A, "inference-server").data
     serving.clean(UID)
     assert serving.logs(UID, A, "inference-server").data == b""
+
+
+def test_bodies_come_as_text_and_lists_go_as_they_are(serving, shelf):
+    serving.scale(UID, a_revision(shelf, KINDS), 1, 2)
+    (seen,) = until(lambda: state(serving, "ready"))
+    assert post(seen.port, b"[1]") == (200, b'["str", "[1]"]')
+
+
+def test_a_raw_script_has_the_bytes_and_says_the_status(serving, shelf):
+    serving.scale(UID, a_revision(shelf, RAW), 1, 2)
+    (seen,) = until(lambda: state(serving, "ready"))
+    assert post(seen.port, b"\x00\xff[") == (201, b"POST [\xff\x00")
 
 
 def test_it_listens_on_loopback_only(serving, shelf):

@@ -119,6 +119,7 @@ def test_what_the_chart_decides_cannot_be_said_twice():
         ({"tls": {}}, "need a certificate"),
         ({"tls": {"secret": "x"}}, "cname is needed"),
         ({"tls": {"certificate": "x", "cname": "y"}}, "certificate and key"),
+        ({"tls": {"secret": "x", "cname": "y"}, "allow_insecure_connections": True}, "exclude each other"),
         ({"tls": {"secret": "s", "certificate": "x", "key": "z", "cname": "y"}}, "certificate and key"),
     ],
 )

@@ -202,3 +202,9 @@ def test_only_what_pods_are_made_of_makes_them_anew():
     assert order_mark(a_revision(instances=3, max_instances=9, request_timeout_ms=1, max_queue_wait_ms=9)) == first
     assert order_mark(a_revision(liveness={"period": 3})) != first
     assert order_mark(a_revision(environment_variables={"A": "1"})) != first
+
+
+def test_images_of_ones_own_registry_are_pulled_with_the_namespaces_secret():
+    of = made(knobs={"image_pull_secrets": "registry"})
+    assert pod(of)["imagePullSecrets"] == [{"name": "registry"}]
+    assert "imagePullSecrets" not in pod(made())

@@ -37,6 +37,7 @@ def test_scaling(given, scale):
     ("more", "code", "words"),
     [
         ({"scale_settings": {"min_instances": 5}}, "BadArgument", "more than max_instances"),
+        ({"scale_settings": {"min_instances": 0}}, "BadValue", "min_instances"),
         ({"resources": {"requests": {"cpu": "1"}}}, "BadArgument", "lacks memory"),
         ({"request_settings": {"request_timeout_ms": 300001}}, "BadValue", "300000"),
         ({"liveness_probe": {"period": 0}}, "BadValue", "liveness_probe.period"),

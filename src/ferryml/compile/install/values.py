@@ -193,6 +193,8 @@ class Inference(Part):
             raise ValueError("inference.tls takes a secret, or certificate and key")
         if self.enabled and not self.tls_secret and not self.allow_insecure_connections:
             raise ValueError("endpoints need a certificate: set inference.tls, or inference.allowInsecureConnections")
+        if self.enabled and self.tls_secret and self.allow_insecure_connections:
+            raise ValueError("inference.tls and inference.allowInsecureConnections exclude each other")
         if self.enabled and self.tls_secret and not self.tls.cname:
             raise ValueError("inference.tls.cname is needed: the name that the certificate is for")
         return self
