@@ -1,5 +1,6 @@
 """Counting: totals for ever, and the recent past by a window."""
 
+from ferryml.domain.predictions import Likeness
 from ferryml.router.tally import Tally
 
 
@@ -7,13 +8,15 @@ def test_totals():
     tally = Tally("boot")
     tally.answered(200, 10, reached=True)
     tally.answered(503, 500, reached=False)
-    tally.copied(5, (True, True))
-    tally.copied(5, (False, True))
+    tally.copied(5, Likeness(True, True, True))
+    tally.copied(5, Likeness(False, True, True))
+    tally.copied(5, Likeness(False, False, True))
     tally.copied(5, None)
     made = tally.totals()
     assert (made.boot, made.requests, made.errors, made.queued_out) == ("boot", 2, 1, 1)
-    assert (made.mirrored, made.mismatches, made.disagreements, made.mirror_errors) == (3, 1, 0, 1)
-    assert sum(made.mirror_latency.values()) == 3
+    assert (made.mirrored, made.mirror_errors) == (4, 1)
+    assert (made.inexact, made.mismatches, made.disagreements) == (2, 1, 0)
+    assert sum(made.mirror_latency.values()) == 4
 
 
 def test_recent_forgets_what_is_older_than_the_window():

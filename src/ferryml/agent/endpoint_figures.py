@@ -61,7 +61,7 @@ def _counted(totals: Counters, window: Counters) -> dict[str, float]:
     figures: dict[str, float] = {
         "requests": totals.requests, "errors": totals.errors, "direct": totals.direct, "queued_out": totals.queued_out,
         "mirrored": totals.mirrored, "mirror_errors": totals.mirror_errors, "mirror_dropped": totals.mirror_dropped,
-        "mismatches": totals.mismatches, "disagreements": totals.disagreements,
+        "inexact": totals.inexact, "mismatches": totals.mismatches, "disagreements": totals.disagreements,
     }  # fmt: skip
     if window.requests:
         figures["error_rate"] = round(window.errors / window.requests, 6)

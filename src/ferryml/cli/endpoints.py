@@ -18,10 +18,11 @@ from ferryml.domain.errors import Refused
 COLUMNS = ("name", "provisioning_state", "compute", "traffic", "mirror_traffic", "scoring_uri")
 FIGURES = (
     "deployment", "revision", "percent", "instances", "rate", "requests", "direct", "errors", "p50_ms", "p90_ms",
-    "p95_ms", "p99_ms", "in_flight", "queued", "mirrored", "mirror_errors", "mirror_dropped", "disagreements",
+    "p95_ms", "p99_ms", "in_flight", "queued", "mirrored", "mirror_errors", "mirror_dropped", "inexact",
+    "mismatches", "disagreements",
     "accuracy", "recent_accuracy", "labels",
 )  # fmt: skip
-MIRROR = ("mirrored", "mirror_errors", "mirror_dropped", "mismatches", "disagreements")
+MIRROR = ("mirrored", "mirror_errors", "mirror_dropped", "inexact", "mismatches", "disagreements")
 app = new_app("Online endpoints: addresses that answer predictions.")
 
 
@@ -163,7 +164,7 @@ def lines_of(stats: dict[str, Any]) -> list[dict[str, Any]]:
     lines = []
     for revision, told in stats["revisions"].items():
         labelled = {name: told.get(name) or {} for name in ("accuracy", "recent_accuracy")}
-        mirror = {key: told[key] for key in MIRROR if told.get("mirrored")}
+        mirror = {key: told[key] for key in MIRROR if told.get("mirrored") and key in told}
         instances = f"{told['ready']}/{told['wanted']}" if told.get("state") else None
         plain = {key: cell for key, cell in told.items() if key not in (*labelled, *MIRROR)}
         accuracy = {name: found.get("value") for name, found in labelled.items()}

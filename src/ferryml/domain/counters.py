@@ -18,6 +18,7 @@ _TOTALS = (
     "mirrored",
     "mirror_errors",
     "mirror_dropped",
+    "inexact",
     "mismatches",
     "disagreements",
 )
@@ -49,6 +50,8 @@ class Counters(Wire):
     mirror_errors: int = 0
     mirror_dropped: int = 0
     """Copies that were not sent because the tap was full."""
+    inexact: int = 0
+    """Copies whose answer was not the same byte for byte."""
     mismatches: int = 0
     """Copies whose answer differed by more than rounding."""
     disagreements: int = 0

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 Json = Any
 
+
+class Likeness(NamedTuple):
+    """How alike two answers are, from the strictest measure to the mildest."""
+
+    exact: bool
+    """Byte for byte."""
+    equal: bool
+    """As JSON, but for rounding."""
+    label: bool
+    """They predict the same; without a single prediction: as `equal`."""
+
+
+DIFFERENT = Likeness(False, False, False)
 _MISSING = object()
 _NAMES = ("predictions", "result", "prediction", "label", "output")
 
@@ -56,19 +69,19 @@ def close(left: Json, right: Json, tolerance: float = 1e-6) -> bool:
     return bool(left == right)
 
 
-def compare(live: bytes, copy: bytes) -> tuple[bool, bool]:
-    """(equal up to rounding, same predicted label); without a single prediction the label is the whole answer."""
+def compare(live: bytes, copy: bytes) -> Likeness:
+    """Of the answer that the caller got and the one to its copy."""
     if live == copy:
-        return True, True
+        return Likeness(True, True, True)
     try:
         left, right = parse(live), parse(copy)
         equal = close(left, right)
     except (ValueError, RecursionError):
-        return False, False
+        return DIFFERENT
     one, other = _scalar(left), _scalar(right)
     if one is _MISSING or other is _MISSING:
-        return equal, equal
-    return equal, equal or same_label(one, other)
+        return Likeness(False, equal, equal)
+    return Likeness(False, equal, equal or same_label(one, other))
 
 
 def _scalar(value: Json) -> Json:

@@ -210,12 +210,12 @@ class Scorer:
             shadow.copies -= 1
             return
         started = time.monotonic()
-        verdict: tuple[bool, bool] | None = None
+        verdict: predictions.Likeness | None = None
         try:
             async with asyncio.timeout(shadow.route.request_timeout_ms / 1000):
                 answer = await ask(slot.upstream, payload, self._limits.connect_timeout_s, self._limits.max_body_bytes)
             if answer.status < 500:
-                verdict = predictions.compare(live, answer.body) if answer.status == 200 else (False, False)
+                verdict = predictions.compare(live, answer.body) if answer.status == 200 else predictions.DIFFERENT
         except (Absent, Broken, TimeoutError):
             pass
         finally:

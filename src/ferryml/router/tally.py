@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from ferryml.domain.counters import Counters, bucket
-
-Verdict = tuple[bool, bool]
-"""(answers equal up to rounding, predicted labels equal)."""
+from ferryml.domain.predictions import Likeness
 
 
 class Tally:
@@ -17,7 +15,7 @@ class Tally:
         self.boot = boot
         self.requests = self.errors = self.direct = self.queued_out = 0
         self.mirrored = self.mirror_errors = self.mirror_dropped = 0
-        self.mismatches = self.disagreements = 0
+        self.inexact = self.mismatches = self.disagreements = 0
         self._latency: dict[int, int] = {}
         self._mirror_latency: dict[int, int] = {}
         self._looks: deque[tuple[float, Counters]] = deque()
@@ -30,20 +28,21 @@ class Tally:
         index = bucket(ms)
         self._latency[index] = self._latency.get(index, 0) + 1
 
-    def copied(self, ms: float, verdict: Verdict | None) -> None:
+    def copied(self, ms: float, verdict: Likeness | None) -> None:
         """A mirrored copy was answered; None: it failed."""
         self.mirrored += 1
         if verdict is None:
             self.mirror_errors += 1
         else:
-            self.mismatches += not verdict[0]
-            self.disagreements += not verdict[1]
+            self.inexact += not verdict.exact
+            self.mismatches += not verdict.equal
+            self.disagreements += not verdict.label
         index = bucket(ms)
         self._mirror_latency[index] = self._mirror_latency.get(index, 0) + 1
 
     def add_mirrored(self, added: Counters) -> None:
         """What another program counted of copies."""
-        for name in ("mirrored", "mirror_errors", "mirror_dropped", "mismatches", "disagreements"):
+        for name in ("mirrored", "mirror_errors", "mirror_dropped", "inexact", "mismatches", "disagreements"):
             setattr(self, name, getattr(self, name) + getattr(added, name))
         for index, count in added.mirror_latency.items():
             self._mirror_latency[index] = self._mirror_latency.get(index, 0) + count
@@ -53,7 +52,7 @@ class Tally:
         return Counters(
             boot=self.boot, requests=self.requests, errors=self.errors, direct=self.direct, queued_out=self.queued_out,
             mirrored=self.mirrored, mirror_errors=self.mirror_errors, mirror_dropped=self.mirror_dropped,
-            mismatches=self.mismatches, disagreements=self.disagreements,
+            inexact=self.inexact, mismatches=self.mismatches, disagreements=self.disagreements,
             latency=self._latency.copy(), mirror_latency=self._mirror_latency.copy(),
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ def test_a_shelf_gives_what_is_new():
     assert [one[2] for one in shelf.after(3)] == ["i3", "i4"]
     assert len(shelf.after(0, most=2)) == 2
     assert shelf.after(5) == []
+    assert (shelf.last, Shelf().last) == (5, 0)
 
 
 async def test_figures_of_a_router(on):

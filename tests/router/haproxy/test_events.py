@@ -55,10 +55,10 @@ def test_noise_is_left_alone():
 def test_the_tap_may_begin_anew():
     book, name = a_book(), "r.digits.bbbbbbbbbb"
     book.from_tap({name: Counters(boot="1", mirrored=5, mismatches=2, mirror_latency={3: 5})})
-    book.from_tap({name: Counters(boot="1", mirrored=7, mismatches=2, mirror_latency={3: 7})})
+    book.from_tap({name: Counters(boot="1", mirrored=7, inexact=3, mismatches=2, mirror_latency={3: 7})})
     book.from_tap({name: Counters(boot="2", mirrored=1, mirror_dropped=4, mirror_latency={3: 1})})
     seen = book.totals(ENDPOINT)["b" * 10]
-    assert (seen.mirrored, seen.mismatches, seen.mirror_dropped, seen.boot) == (8, 2, 4, "boot")
+    assert (seen.mirrored, seen.inexact, seen.mismatches, seen.mirror_dropped, seen.boot) == (8, 3, 2, 4, "boot")
     assert seen.mirror_latency == {3: 8}
 
 

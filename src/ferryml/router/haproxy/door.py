@@ -32,7 +32,8 @@ _TOTALS = (
     ("mirrored", "Copies sent to a shadow"),
     ("mirror_errors", "Copies that failed"),
     ("mirror_dropped", "Copies that were not sent"),
-    ("mismatches", "Copies answered differently"),
+    ("inexact", "Copies whose answer was not the same byte for byte"),
+    ("mismatches", "Copies whose answer differed by more than rounding"),
     ("disagreements", "Copies with another predicted label"),
 )
 
@@ -58,6 +59,11 @@ class Shelf:
         with self._lock:
             self._count += 1
             self._kept.append((self._count, uid, request_id, revision, predicted))
+
+    @property
+    def last(self) -> int:
+        """Number of the newest; 0: there was none."""
+        return self._count
 
     def after(self, number: int, most: int = 5000) -> list[tuple[int, str, str, str, str]]:
         """(number, uid, request id, revision, prediction) of those with a higher number, oldest first.
@@ -269,6 +275,7 @@ class _Handler(BaseHTTPRequestHandler):
             endpoints = {}  # HAProxy is being replaced; the next look has it
         return {
             "acknowledged": sidecar.acknowledged, "reloads": sidecar.reloads, "endpoints": endpoints,
+            "kept": self.asked.shelf.last,
         }  # fmt: skip
 
     def _tell(self, value: object) -> None:

@@ -22,7 +22,7 @@ from ferryml.router.haproxy.copies import Copy, read_copy, request_of
 from ferryml.router.haproxy.edge import MAX_CAPTURE_BYTES
 from ferryml.router.haproxy.records import Spool
 from ferryml.router.haproxy.shape import backend_name
-from ferryml.router.tally import Tally, Verdict
+from ferryml.router.tally import Tally
 
 _MOST_CAPTURED = 20_000
 _AGAIN_S = 0.1
@@ -202,7 +202,7 @@ def _was_full(answer: Answer) -> bool:
     return answer.status == 503 and b"QueueWaitExceeded" in answer.body[:200]
 
 
-def _verdict(copy: Copy, answer: Answer | None) -> Verdict | None:
+def _verdict(copy: Copy, answer: Answer | None) -> predictions.Likeness | None:
     if answer is None or answer.status >= 500:
         return None
-    return predictions.compare(copy.answer or b"", answer.body) if answer.status == 200 else (False, False)
+    return predictions.compare(copy.answer or b"", answer.body) if answer.status == 200 else predictions.DIFFERENT
