@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from ferryml.agent.endpoint_rollout import RolloutMemory, rollout_turn
+from ferryml.agent.endpoint_rollout import RolloutMemory, rollout_turn, under_way
 from ferryml.domain.counters import Counters
 from ferryml.domain.orders import EndpointOrder, EnvironmentOrder, RevisionOrder, RolloutOrder, RolloutStep
 from ferryml.domain.seen import InstanceSeen
@@ -42,6 +42,18 @@ def test_without_a_rollout_there_is_nothing():
     play.order = play.order.model_copy(update={"rollout": None})
     made = play.turn()
     assert (made.status, made.split, made.running) == (None, None, False)
+
+
+def test_it_is_under_way_until_its_own_end_was_decided():
+    play = Play(steps=(RolloutStep(percent=50, min_requests=1),))
+    assert under_way(play.order, None)
+    play.turn()
+    assert under_way(play.order, play.status)
+    play.counts("b", requests=1)
+    assert play.turn().status.state == "promoted"
+    assert not under_way(play.order, play.status)
+    assert under_way(play.order, play.status.model_copy(update={"rollout": "the one before"}))
+    assert not under_way(play.order.model_copy(update={"rollout": None}), play.status)
 
 
 def test_a_step_counts_from_its_own_beginning():

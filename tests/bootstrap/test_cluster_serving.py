@@ -52,6 +52,7 @@ class OneRouter:
     def __init__(self) -> None:
         self.routes: dict[str, EndpointRoute] = {}
         self.captured: Any = None
+        self.changed: Any = None
         self.follows = False
 
     def start(self) -> None:
@@ -68,6 +69,9 @@ class OneRouter:
 
     def totals(self, uid: str) -> dict[str, Any]:
         return {}
+
+    def hears_all(self, uid: str) -> bool:
+        return True
 
     recent = busy = queued = totals
 

@@ -92,6 +92,12 @@ def test_the_users_variables_win():
     assert "AZUREML_MODEL_DIR" not in variables(revision(), Places("/app"), 1)
 
 
+def test_the_inference_server_finishes_the_longest_request_there_may_be():
+    """Left alone, gunicorn cuts requests off 30 s after it was told to end."""
+    assert variables(revision(), Places("/app"), 1)["GUNICORN_CMD_ARGS"] == "--graceful-timeout 300"
+    assert "GUNICORN_CMD_ARGS" not in variables(revision(flavor="custom"), Places("/app"), 1)
+
+
 def test_the_inference_server_listens_on_loopback():
     python, dash, code, *rest = argv(revision(), "/env/bin/python", 5001)
     assert (python, dash, rest) == ("/env/bin/python", "-c", ["--entry_script", "src/score.py", "--port", "5001"])

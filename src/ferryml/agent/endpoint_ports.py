@@ -34,6 +34,9 @@ class RouterDoor(Protocol):
     def queued(self, uid: str) -> Mapping[str, int]:
         """revision -> requests in line."""
 
+    def hears_all(self, uid: str) -> bool:
+        """Whether every router has told of this endpoint lately; else more may be under way and in line."""
+
 
 class EnvironmentMaker(Protocol):
     """As in `JobBackend`: both make their environments in one place."""

@@ -54,6 +54,14 @@ def rollout_turn(
     return RolloutTurn(decision.status, split, memory)
 
 
+def under_way(order: EndpointOrder, before: RolloutStatus | None) -> bool:
+    """Whether the order has a rollout whose end was not decided yet."""
+    plan = order.rollout
+    if plan is None:
+        return False
+    return before is None or before.rollout != plan.rollout or before.state not in rollout.TERMINAL
+
+
 def _mark(plan: RolloutOrder, status: RolloutStatus, totals: Mapping[str, Counters]) -> RolloutMemory:
     both = [name for name in (plan.champion, plan.candidate) if name and name in totals]
     return RolloutMemory(rollout=plan.rollout, since=status.since, marks={name: totals[name] for name in both})

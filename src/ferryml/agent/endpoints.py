@@ -11,7 +11,7 @@ from datetime import datetime
 from ferryml.agent.endpoint_figures import Figures, Figuring
 from ferryml.agent.endpoint_files import Files
 from ferryml.agent.endpoint_ports import Captures, EnvironmentMaker, FilesDoor, RouterDoor
-from ferryml.agent.endpoint_rollout import RolloutMemory, RolloutTurn, rollout_turn
+from ferryml.agent.endpoint_rollout import RolloutMemory, RolloutTurn, rollout_turn, under_way
 from ferryml.agent.ports import EndpointTurn, GatewayDoor, ServingBackend
 from ferryml.compile.serving import endpoint_route
 from ferryml.domain import serving
@@ -20,7 +20,7 @@ from ferryml.domain.errors import FerryError, Refused, Unavailable
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import EndpointOrder, FeedbackOrder, RevisionOrder, Wire
 from ferryml.domain.routes import EndpointRoute, key_id
-from ferryml.domain.scaling import Load, ScaleMemory, scale
+from ferryml.domain.scaling import Load, Moment, ScaleMemory, scale_all
 from ferryml.domain.seen import StoredStatus
 from ferryml.domain.serving import Plan, Prepared, ServingMemory, ServingSeen
 from ferryml.domain.statuses import EndpointStatus, FeedbackStatus, GoneStatus
@@ -103,9 +103,11 @@ class EndpointAgent:
             update={"revisions": tuple(self._files.resolved(wish.uid, one) for one in order.revisions)}
         )
         totals = dict(self._hands.router.totals(wish.uid))
-        rolled = rollout_turn(order, before.rollout if before else None, memory.rollout, seen, totals, now)
-        scaled = self._scale(wish.uid, order, memory, seen, now)
+        rollout = before.rollout if before else None
+        moment = self._moment(wish.uid, seen, under_way(order, rollout))
+        scaled = scale_all(order, moment, memory.scale, now)
         order = _with_counts(order, scaled)
+        rolled = rollout_turn(order, rollout, memory.rollout, seen, totals, now)
         plan = serving.plan(order, rolled.split, seen, memory.serving, now, self._rules.drain_s)
         trouble = self._carry_out(wish, order, plan, seen, now)
         logs = self._push_logs(wish.uid, plan, memory.logs)
@@ -124,19 +126,14 @@ class EndpointAgent:
         }
         return ServingSeen(tuple(self._hands.backend.observe(wish.uid)), prepared, busy)
 
-    def _scale(
-        self, uid: str, order: EndpointOrder, memory: Memory, seen: ServingSeen, now: datetime
-    ) -> dict[str, ScaleMemory]:
-        elastic = [one for one in order.revisions if one.target_utilization > 0 and one.max_instances > one.instances]
-        if not elastic:
-            return {}
-        queued = self._hands.router.queued(uid)
-        made: dict[str, ScaleMemory] = {}
-        for one in elastic:
-            busy = sum(count for (revision, _), count in seen.busy.items() if revision == one.revision)
-            load = Load(busy, queued.get(one.revision, 0))
-            made[one.revision] = scale(one, load, memory.scale.get(one.revision, ScaleMemory()), now)
-        return made
+    def _moment(self, uid: str, seen: ServingSeen, rolling: bool) -> Moment:
+        router = self._hands.router
+        busy: dict[str, int] = {}
+        for (revision, _), count in seen.busy.items():
+            busy[revision] = busy.get(revision, 0) + count
+        queued = router.queued(uid)
+        loads = {name: Load(busy.get(name, 0), queued.get(name, 0)) for name in {*busy, *queued}}
+        return Moment(loads, router.hears_all(uid), rolling)
 
     def _refusal(self, wish: Wish, revision: str, now: datetime) -> Prepared | None:
         """Counts until people wish for something else; tried again all the same, for they may mend the site."""

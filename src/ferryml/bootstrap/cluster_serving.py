@@ -44,6 +44,8 @@ class Routers(RouterDoor, Protocol):
 
     captured: Callable[[str, str, str, str], None]
     """Gets (uid, request id, revision, prediction as JSON) of what the routers keep for labels."""
+    changed: Callable[[str], None]
+    """Gets the uid of an endpoint whose load is another than before."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -58,7 +60,7 @@ class ClusterServing:
     ) -> None:  # fmt: skip
         self._router = router
         self.captures = GatewayCaptures(parts.door)
-        router.captured = self.captures.put
+        router.captured, router.changed = self.captures.put, wake
         self._output = ServingLogs(parts.kube, wake)
         backend = KubeServing(
             parts.kube, parts.watched, parts.door, parts.environments, parts.cluster, parts.ledger.wish,

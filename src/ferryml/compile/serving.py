@@ -25,6 +25,8 @@ TRITON_PORT = 8000
 
 _MINOR = re.compile(r"(\d+\.\d+)(?:\.\d+)?")
 _HERE = "127.0.0.1"
+_LONGEST_S = 300
+"""A request may take so long (SPEC.md 8.2); gunicorn would cut it off 30 s after it is told to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ def variables(revision: RevisionOrder, places: Places, port: int) -> dict[str, s
         "PORT": str(port),
         "WORKER_COUNT": "1",
         "PYTHONUNBUFFERED": "1",
+        "GUNICORN_CMD_ARGS": f"--graceful-timeout {_LONGEST_S}" if revision.flavor in ("script", "mlflow") else "",
     }
     return {key: value for key, value in made.items() if value} | dict(revision.environment_variables)
 

@@ -72,6 +72,10 @@ class RouterThread:
         """As `Router.queued`."""
         return self._do(lambda router: router.queued(uid))
 
+    def hears_all(self, uid: str) -> bool:
+        """There is no other."""
+        return True
+
     def _do(self, what: Callable[[Router], T]) -> T:
         loop, router = self._loop, self._router
         if loop is None or router is None:

@@ -31,6 +31,7 @@ class PlayDoors:
         self.silent: set[str] = set()
         self.blind: set[str] = set()
         self.kept: dict[str, int] = {}
+        self.says_kept = False
         self.asked: list[tuple[str, str]] = []
         self.closed = False
 
@@ -46,7 +47,9 @@ class PlayDoors:
             return [[n, UID, f"{place.pod}-{n}", A, "1"] for n in range(after + 1, self.kept.get(place.pod, 0) + 1)]
         if path.startswith("/places"):
             return {"places": int(place.pod not in self.blind)}
-        return {"acknowledged": 0, "endpoints": {UID: self.states[place.pod]} if place.pod in self.states else {}}
+        kept = {"kept": self.kept.get(place.pod, 0)} if self.says_kept else {}
+        known = {UID: self.states[place.pod]} if place.pod in self.states else {}
+        return {"acknowledged": 0, "endpoints": known, **kept}
 
     def close(self) -> None:
         self.closed = True
@@ -217,6 +220,55 @@ def test_a_router_that_cannot_be_asked_keeps_its_totals_and_loses_its_moment(doo
     assert made.busy(UID) == {(A, 167837953, 5001): 2}
     assert made.totals(UID)[A].requests == 15
     made.stop()
+
+
+def test_it_knows_whether_it_hears_all(doors, kube):
+    clock = [100.0]
+    book = TableBook(kube, SYSTEM, lambda: NOW, shape_of)
+    made = ClusterRouter(kube, SYSTEM, book, doors, waits=Waits(1, 1, 1), elapsed=lambda: clock[0])
+    doors.states = {"r1": a_state("x", 1)}
+    made.start()
+    assert not made.hears_all(UID), "r2 does not know it yet"
+    doors.states["r2"] = a_state("y", 1)
+    made.look()
+    assert made.hears_all(UID)
+    assert not made.hears_all("endpoint.ws.other")
+    doors.silent = {"r2"}
+    clock[0] += 6
+    made.look()
+    assert not made.hears_all(UID), "what r2 said is old"
+    put(kube, of_routers("r1"))
+    eventually(lambda: made.hears_all(UID))
+    put(kube, of_routers())
+    eventually(lambda: not made.hears_all(UID))
+    made.stop()
+
+
+def test_another_load_is_told_once(doors, router):
+    told: list[str] = []
+    router.changed = told.append
+    doors.states = {"r1": a_state("x", 1), "r2": a_state("y", 1)}
+    router.look()
+    assert told == [UID]
+    router.look()
+    assert told == [UID]
+    doors.states["r2"] = a_state("y", 1, queued=3)
+    router.look()
+    doors.states["r2"] = a_state("y", 4, busy=1)
+    router.look()
+    assert told == [UID, UID, UID]
+
+
+def test_predictions_are_asked_for_only_where_there_are_new_ones(doors, router):
+    doors.states = {"r1": a_state("x", 1), "r2": a_state("y", 1)}
+    doors.kept, doors.says_kept = {"r1": 2}, True
+    doors.asked.clear()
+    router.look()
+    router.look()
+    assert [pod for pod, path in doors.asked if path == "/captured"] == ["r1"]
+    doors.kept = {"r1": 1}  # it began anew
+    router.look()
+    assert [pod for pod, path in doors.asked if path == "/captured"] == ["r1", "r1"]
 
 
 def test_nonsense_from_one_router_does_not_hurt_the_others(doors, router):

@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 PEERS = "ferry-router-peers"
 """The headless Service of all router pods."""
 DOOR_PORT = "door"
-LOOK_S = 1.0
+LOOK_S = 0.5
+"""So that a step of load is seen, and answered by more pods, well within a second."""
 ADDRESS_S = 15.0
 STALE_S = 5.0
 """Figures of the moment (busy, queued) older than this are left out."""
@@ -73,10 +74,12 @@ class _State(BaseModel):
 
 class _Said(BaseModel):
     endpoints: dict[str, _State]
+    kept: int | None = None
+    """Number of the last prediction that it keeps; None: it does not say."""
 
 
 class ClusterRouter:
-    """Implements `agent.endpoint_ports.RouterDoor`. A look costs no request: a thread of ours asks once a second.
+    """Implements `agent.endpoint_ports.RouterDoor`. A look costs no request: a thread of ours asks twice a second.
 
     Args:
         url: scoring base URL where people set it; empty: read from the Service.
@@ -102,6 +105,9 @@ class ClusterRouter:
         """pod -> number of the last prediction that it told."""
         self.captured: Callable[[str, str, str, str], None] = lambda uid, request, revision, predicted: None
         """Gets each prediction that the routers kept for labels; must not wait."""
+        self.changed: Callable[[str], None] = lambda uid: None
+        """Gets the uid of each endpoint that has another load than at the look before; must not wait."""
+        self._loads: dict[str, tuple[int, Mapping[str, int]]] = {}
         self._over = threading.Event()
         self._pool = ThreadPoolExecutor(MOST_ROUTERS, thread_name_prefix="router-door")
         self._thread = threading.Thread(target=self._run, name="routers", daemon=True)
@@ -124,6 +130,11 @@ class ClusterRouter:
             self._thread.join(5)
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._doors.close()
+
+    @property
+    def table(self) -> RouterTable:
+        """As it was written or read last."""
+        return self._table
 
     @property
     def url(self) -> str:
@@ -183,25 +194,46 @@ class ClusterRouter:
                 made[revision] = made.get(revision, 0) + count
         return made
 
+    def hears_all(self, uid: str) -> bool:
+        """Whether there are routers, and each that is ready has told of this endpoint within STALE_S."""
+        least = self._elapsed() - STALE_S
+        with self._lock:
+            told = {pod for pod, said in self._heard.items() if uid in said and said[uid][0] >= least}
+        ready = {place.pod for place in self.routers()}
+        return bool(ready) and ready <= told
+
     def look(self) -> None:
         """Ask every router now, those on their way out too: they finish what they have, and it counts."""
         places = places_of(self._slices.all(), DOOR_PORT, leaving=True)
         asked = {place: self._pool.submit(self._doors.ask, place, "/state", self._waits.ask) for place in places}
-        kept = [self._pool.submit(self._fetch, place) for place in asked]
         wait(asked.values(), self._waits.ask + 1)
-        wait(kept, self._waits.ask + 1)
+        fetching = []
         for place, answer in asked.items():
             try:
                 if answer.done():
-                    self._hear(place.pod, _Said.model_validate(answer.result()))
+                    said = _Said.model_validate(answer.result())
+                    self._hear(place.pod, said)
+                    if said.kept is None or said.kept != self._fetched.get(place.pod, 0):
+                        fetching.append(self._pool.submit(self._fetch, place))
             except (FerryError, ValidationError) as error:
                 log.debug("router %s: %s", place.pod, error)
+        self._tell_changes()
+        wait(fetching, self._waits.ask + 1)
         here = {place.pod for place in asked}
         known = {(one.uid, each.revision) for one in self._table.endpoints for each in one.revisions}
         with self._lock:
             self._heard = {pod: said for pod, said in self._heard.items() if pod in here}
             self._fetched = {pod: number for pod, number in self._fetched.items() if pod in here}
             self._parts = {key: parts for key, parts in self._parts.items() if key in known}
+
+    def _tell_changes(self) -> None:
+        with self._lock:
+            uids = {uid for said in self._heard.values() for uid in said}
+        loads = {uid: (sum(self.busy(uid).values()), self.queued(uid)) for uid in uids}
+        changed = [uid for uid, load in loads.items() if load != self._loads.get(uid)]
+        self._loads = loads
+        for uid in changed:
+            self.changed(uid)
 
     def _fetch(self, place: Place) -> None:
         """What one router kept since the last look; told again after a restart of ours, which harms nothing."""
