@@ -23,6 +23,7 @@ from ferryml.backends.kubernetes.kinds import (
     ML_JOBS,
     NETWORK_POLICIES,
     ONLINE_ENDPOINTS,
+    POD_BUDGETS,
     PODS,
     SERVICES,
     Kind,
@@ -38,7 +39,7 @@ PATIENCE_S = 120.0
 """How long pods may take to end by themselves; then they are ended."""
 PAUSE_S = 0.5
 WISHES = (ML_JOBS, ONLINE_ENDPOINTS)
-WORKLOADS = (*WISHES, JOBS, DEPLOYMENTS, SERVICES, CONFIG_MAPS, NETWORK_POLICIES)
+WORKLOADS = (*WISHES, JOBS, DEPLOYMENTS, SERVICES, CONFIG_MAPS, NETWORK_POLICIES, POD_BUDGETS)
 BESIDE_PROGRAMS = (*WISHES, CONFIG_MAPS, PODS)
 """Of these some may be in the namespace of Ferry's own programs, where no work runs."""
 FOREIGN = (f"{ALIAS_INSTANCE_TYPES.plural}.{ALIAS_INSTANCE_TYPES.group}",)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ferryml.backends.kubernetes.jobs import NoExplainer
-from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, DEPLOYMENTS, NETWORK_POLICIES, PODS, SERVICES
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, DEPLOYMENTS, NETWORK_POLICIES, POD_BUDGETS, PODS, SERVICES
 from ferryml.backends.kubernetes.kube import name_of
 from ferryml.backends.kubernetes.observe import View
 from ferryml.compile.kubernetes.names import revision_name
@@ -88,6 +88,22 @@ def test_a_count_changes_nothing_else(scene: Scene) -> None:
     assert scene.deployment()["spec"] == {**scene.deployment()["spec"], "replicas": 3, "template": before}
     assert [verb for verb, kind, _ in scene.kube.log[writes:] if kind == "Deployment"] == ["patch"]
     scene.ready(3)
+
+
+def test_a_budget_stands_as_long_as_there_are_several(scene: Scene) -> None:
+    scene.scale()
+    assert scene.kube.get(POD_BUDGETS, NAMESPACE, NAME) is None
+    scene.scale(2)
+    budget = scene.kube.get(POD_BUDGETS, NAMESPACE, NAME)
+    assert budget is not None
+    assert budget["spec"]["maxUnavailable"] == 1
+    scene.scale(3)
+    assert scene.kube.get(POD_BUDGETS, NAMESPACE, NAME) is not None
+    scene.scale(1)
+    assert scene.kube.get(POD_BUDGETS, NAMESPACE, NAME) is None
+    scene.scale(2)
+    scene.backend.stop(UID, A, 0)
+    assert scene.kube.get(POD_BUDGETS, NAMESPACE, NAME) is None
 
 
 def test_what_may_change_while_it_runs_makes_pods_anew_and_nothing_else_does(scene: Scene) -> None:

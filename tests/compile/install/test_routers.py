@@ -1,5 +1,14 @@
 """Router pods: nothing unless asked for; then small, replaceable, and never without their last counts."""
 
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -7,11 +16,13 @@ from ferryml.compile.install.access import access
 from ferryml.compile.install.config import kept
 from ferryml.compile.install.manifests import agent
 from ferryml.compile.install.policies import policies
-from ferryml.compile.install.routers import routers
+from ferryml.compile.install.routers import FOLDER, routers
 from ferryml.compile.install.values import FIXED_ROUTER_SETTINGS, AgentValues
 from ferryml.gateway.pods import POD_AUDIENCE
 from ferryml.settings import RouterSettings
 from ferryml.settings.load import load
+from fixtures_components import unused_port
+from router_load import eventually
 
 TLS = {"enabled": True, "tls": {"secret": "score-tls", "cname": "score.example"}}
 
@@ -26,8 +37,12 @@ def made(chosen):
     return {(body["kind"], body["metadata"]["name"]): body for body in routers(chosen, "sys", "1")}
 
 
+def template(chosen):
+    return made(chosen)["Deployment", "ferry-router"]["spec"]["template"]
+
+
 def pod(chosen):
-    return made(chosen)["Deployment", "ferry-router"]["spec"]["template"]["spec"]
+    return template(chosen)["spec"]
 
 
 def test_nothing_of_it_unless_endpoints_are_wanted():
@@ -45,7 +60,7 @@ def test_haproxy_ends_before_what_reads_its_counts():
     for one in (*spec["containers"], *spec["initContainers"]):
         assert one["securityContext"]["readOnlyRootFilesystem"]
         assert one["image"] == "ferry-router:1"
-    assert "USR1" in spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][2]
+    assert spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "5"]
     assert spec["terminationGracePeriodSeconds"] > 300, "the longest request may end"
 
 
@@ -90,7 +105,9 @@ def test_three_stand_apart_and_go_one_by_one():
     assert rule["topologyKey"] == "kubernetes.io/hostname"
     spec = made(three)["Deployment", "ferry-router"]["spec"]
     assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
-    assert made(three)["PodDisruptionBudget", "ferry-router"]["spec"]["maxUnavailable"] == 1
+    budget = made(three)["PodDisruptionBudget", "ferry-router"]["spec"]
+    assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+    assert budget["selector"]["matchLabels"].items() <= template(three)["metadata"]["labels"].items()
     assert ("PodDisruptionBudget", "ferry-router") not in made(values())
     assert "affinity" not in pod(values())
     assert made(values())["Deployment", "ferry-router"]["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
@@ -164,3 +181,55 @@ def test_a_monitor_only_for_those_who_have_an_operator_for_it():
     assert ("PodMonitor", "ferry-router") not in made(values({"metrics": True}))
     notes = made(values({"metrics": True}))["Deployment", "ferry-router"]["spec"]["template"]["metadata"]["annotations"]
     assert notes == {"prometheus.io/scrape": "true", "prometheus.io/port": "9403"}
+
+
+def told(path, words):
+    """What HAProxy's master says to it; one that begins anew hangs up instead."""
+    with socket.socket(socket.AF_UNIX) as master:
+        try:
+            master.connect(str(path))
+            master.sendall(f"{words}\n".encode())
+            master.shutdown(socket.SHUT_WR)
+            return master.recv(4096).decode()
+        except OSError as error:
+            return type(error).__name__
+
+
+@pytest.fixture
+def haproxy(component):
+    """Begins HAProxy's container as a process, and says where its files and sockets are."""
+    component("haproxy")
+    base = Path(tempfile.mkdtemp(prefix="fr-"))  # the paths of sockets must be short
+    for name in ("files", "run"):
+        (base / name).mkdir()
+    command = [part.replace(FOLDER, str(base)) for part in pod(values())["containers"][0]["command"]]
+    begun = []
+
+    def begin():
+        begun.append(subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True))
+        return begun[-1], base
+
+    yield begin
+    for process in begun:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(5)
+    shutil.rmtree(base)
+
+
+def test_one_that_ends_before_its_table_came_goes_at_once(haproxy):
+    process, _ = haproxy()
+    process.terminate()
+    assert process.wait(2) in (0, -signal.SIGTERM)  # the latter: before the shell had read its first words
+
+
+def test_an_end_that_comes_while_haproxy_reads_its_files_anew_is_not_lost(haproxy):
+    process, base = haproxy()
+    port = unused_port()
+    (base / "files" / "haproxy.cfg").write_text(
+        f"defaults\n  mode http\n  timeout client 9s\nfrontend all\n  bind 127.0.0.1:{port}\n"
+    )
+    eventually(lambda: "worker" in told(base / "run" / "master.sock", "show proc"))
+    assert told(base / "run" / "master.sock", "reload") in ("", "ConnectionResetError")
+    process.terminate()
+    assert process.wait(5) == 0

@@ -208,3 +208,12 @@ def test_images_of_ones_own_registry_are_pulled_with_the_namespaces_secret():
     of = made(knobs={"image_pull_secrets": "registry"})
     assert pod(of)["imagePullSecrets"] == [{"name": "registry"}]
     assert "imagePullSecrets" not in pod(made())
+
+
+def test_of_several_pods_one_may_be_drained_and_of_one_alone_the_node_is_never_held_up():
+    of = made(count=2)
+    assert of.budget["spec"]["maxUnavailable"] == 1
+    assert of.budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+    assert of.budget["spec"]["selector"] == of.deployment["spec"]["selector"]
+    assert of.budget["metadata"] == of.service["metadata"]
+    assert made(count=1).budget is None

@@ -12,7 +12,8 @@
 - -c
 - >-
   trap "over=1; kill -TERM \$child 2>/dev/null" TERM;
-  until [ "$over" ]; do ferry router {{ . }} & child=$!; wait $child; [ "$over" ] || sleep 0.5; done; wait
+  until [ "$over" ]; do ferry router {{ . }} & child=$!; [ -z "$over" ] || kill -TERM $child;
+  wait $child; [ "$over" ] || sleep 0.5; done; wait
 {{- end }}
 
 {{- define "ferry.routerEnvironment" -}}

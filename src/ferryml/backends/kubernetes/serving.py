@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from ferryml.agent.ports import LogRead
 from ferryml.backends.kubernetes.gateway_door import ClusterDoor
 from ferryml.backends.kubernetes.jobs import Explainer, NoExplainer
-from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, DEPLOYMENTS, SERVICES
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, DEPLOYMENTS, POD_BUDGETS, SERVICES
 from ferryml.backends.kubernetes.kube import Kube, Manifest, annotations_of, labels_of, meta, name_of, namespace_of
 from ferryml.backends.kubernetes.ledger import Held
 from ferryml.backends.kubernetes.observe import View
@@ -90,7 +90,10 @@ class KubeServing:
                 self._make(wish, wish.order, held, rev, count)
                 return
             self._keep_fresh(wish, wish.order, held, rev, count)
-            if known["spec"]["replicas"] != count:
+            before = int(known["spec"]["replicas"])
+            if (count > 1) != (before > 1):
+                self._keep_budget(wish, wish.order, held, rev, count)
+            if before != count:
                 change = {"spec": {"replicas": count}}
                 self._took(self.kube.patch(DEPLOYMENTS, namespace_of(known), name_of(known), change))
         except FerryError as error:
@@ -102,7 +105,7 @@ class KubeServing:
         known = self._deployment(uid, revision)
         if known is not None:
             namespace, name = namespace_of(known), name_of(known)
-            for kind in (DEPLOYMENTS, SERVICES, CONFIG_MAPS):
+            for kind in (DEPLOYMENTS, POD_BUDGETS, SERVICES, CONFIG_MAPS):
                 self.kube.delete(kind, namespace, name)
             self.watched.deployments.dropped(namespace, name)
         self._fresh.pop((uid, revision), None)
@@ -205,7 +208,15 @@ class KubeServing:
             log.warning("%s: new pods of %s may have to wait: %s", wish.uid, rev.revision, error.message)
             self._fresh[wish.uid, rev.revision] = self.now()
 
-    def _prepare(self, wish: Wish, order: EndpointOrder, held: Held, rev: RevisionOrder, count: int) -> Manifests:
+    def _keep_budget(self, wish: Wish, order: EndpointOrder, held: Held, rev: RevisionOrder, count: int) -> None:
+        """With the second pod it comes, with the last but one it goes."""
+        budget = self._manifests(wish, order, held, rev, count).budget
+        if budget is not None:
+            self.kube.apply(budget)
+        else:
+            self.kube.delete(POD_BUDGETS, order.namespace, revision_name(wish.uid, rev.revision))
+
+    def _manifests(self, wish: Wish, order: EndpointOrder, held: Held, rev: RevisionOrder, count: int) -> Manifests:
         types, _ = table([*self.watched.types.all(), *self.watched.alias_types.all()])
         served = Served(
             uid=wish.uid, endpoint=order.name, namespace=order.namespace, workspace=order.workspace,
@@ -213,12 +224,17 @@ class KubeServing:
             owner=Owner(held.kind.kind, held.name, held.object_uid),
             environment=self.environments.archive(rev.environment.key),
         )  # fmt: skip
-        made = make_revision(served, self.cluster)
+        return make_revision(served, self.cluster)
+
+    def _prepare(self, wish: Wish, order: EndpointOrder, held: Held, rev: RevisionOrder, count: int) -> Manifests:
+        made = self._manifests(wish, order, held, rev, count)
         prefix = f"{revision_name(wish.uid, rev.revision)}-"
         self.door.admit_pods(wish.uid, 1, wish.grant, order.namespace, prefix, kind="serving")
         self._guard(order.namespace)
         self.kube.apply(made.plan)
         self.kube.apply(made.service)
+        if made.budget is not None:
+            self.kube.apply(made.budget)
         self._fresh[wish.uid, rev.revision] = self.now()
         return made
 

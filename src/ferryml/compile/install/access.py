@@ -59,6 +59,7 @@ WORK_RULES = (
     rule("batch", ("jobs",), WRITE),
     rule("", ("configmaps", "services"), WRITE),
     rule("networking.k8s.io", ("networkpolicies",), WRITE),
+    rule("policy", ("poddisruptionbudgets",), ("get", "list", "create", "patch", "delete")),
     rule("", ("pods",), (*READ, "delete")),
     rule("", ("pods/log",), ("get",)),
     rule("", ("events",), (*READ, "create", "patch")),

@@ -8,6 +8,7 @@ from ferryml.compile.install.config import text
 from ferryml.compile.install.kit import GATEWAY, PART_OF, PEERS, ROUTER, Manifest, obj, pod, restricted
 from ferryml.compile.install.programs import GATEWAY_PORT
 from ferryml.compile.install.values import AgentValues, Resources, Scalar, image
+from ferryml.compile.kubernetes.pods import ONE_BY_ONE
 
 SCORE_PORT, PEER_PORT, DOOR_PORT, METRICS_PORT = 8080, 9401, 9402, 9403
 FOLDER = "/run/ferry-router"
@@ -21,13 +22,21 @@ GRACE_S = 330
 """Beyond the longest request."""
 _SELECTOR = {"app.kubernetes.io/name": ROUTER}
 _HAPROXY = (
-    f"until [ -s {FOLDER}/files/haproxy.cfg ]; do sleep 0.1; done; "
-    f"exec /usr/sbin/haproxy -W -S {FOLDER}/run/master.sock,mode,600,level,admin -f {FOLDER}/files/haproxy.cfg"
+    'trap "over=1; kill -USR1 \\$child 2>/dev/null" TERM; '
+    f'until [ "$over" ] || [ -s {FOLDER}/files/haproxy.cfg ]; do sleep 0.1; done; [ -z "$over" ] || exit 0; '
+    f"/usr/sbin/haproxy -W -S {FOLDER}/run/master.sock,mode,600,level,admin -f {FOLDER}/files/haproxy.cfg & child=$!; "
+    '[ "$over" ] || wait $child; code=$?; [ "$over" ] || exit $code; '
+    "while kill -USR1 $child 2>/dev/null; do sleep 0.5; done; wait $child"
 )
-_LEAVE = f"sleep {LEAVE_S}; kill -USR1 1; while kill -0 1 2>/dev/null; do sleep 0.2; done"
+"""A shell stands before it: told to end before a table came it goes at once, else HAProxy finishes what it has.
+
+It is told so again and again, for a master that is reading its files anew forgets what it was told meanwhile. And no
+hook looks on from within until it has ended: runtimes may lose such a hook. Either way a pod would wait out its grace.
+"""
 _KEEP = (
     'trap "over=1; kill -TERM \\$child 2>/dev/null" TERM; '
-    'until [ "$over" ]; do ferry router {name} & child=$!; wait $child; [ "$over" ] || sleep 0.5; done; wait'
+    'until [ "$over" ]; do ferry router {name} & child=$!; [ -z "$over" ] || kill -TERM $child; '
+    'wait $child; [ "$over" ] || sleep 0.5; done; wait'
 )
 """Begins it anew within the container: one that is restarted by kubelet takes the whole pod out of the Service."""
 
@@ -88,7 +97,7 @@ def _haproxy(values: AgentValues) -> Manifest:
         "name": "haproxy",
         "command": ["sh", "-c", _HAPROXY],
         "ports": [{"name": "score", "containerPort": SCORE_PORT}, {"name": "peers", "containerPort": PEER_PORT}],
-        "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", _LEAVE]}}},
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(LEAVE_S)]}}},
         "startupProbe": _probe("/healthz", "score", scheme, periodSeconds=1, failureThreshold=600),
         "livenessProbe": _probe("/healthz", "score", scheme, periodSeconds=10, failureThreshold=6),
         "readinessProbe": _probe("/readyz", "score", scheme, periodSeconds=2, failureThreshold=2),
@@ -172,7 +181,7 @@ def _budget(values: AgentValues, namespace: str) -> list[Manifest]:
     """Draining a node takes one router at a time; a single one may go, for else no node could be drained."""
     if values.inference.router.replicas == 1:
         return []
-    spec = {"maxUnavailable": 1, "selector": {"matchLabels": _SELECTOR}}
+    spec = {**ONE_BY_ONE, "selector": {"matchLabels": _SELECTOR}}
     return [obj("policy/v1", "PodDisruptionBudget", ROUTER, namespace, spec=spec)]
 
 

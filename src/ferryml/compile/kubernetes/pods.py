@@ -19,6 +19,8 @@ COLLECT = "collect"
 STARTUP_S = 120
 STAGE_CPU_LIMIT = "1"
 COLLECT_CPU_LIMIT = "500m"
+ONE_BY_ONE = {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
+"""Of a PodDisruptionBudget: however many there are, one may be away; what does not work anyway holds up nobody."""
 
 Json = Any
 

@@ -19,6 +19,7 @@ from ferryml.compile.kubernetes.names import revision_name
 from ferryml.compile.kubernetes.plan import DOOR_PORT, ENVIRONMENT, FERRY, FOLDER, PLAN, TOKEN, Archive
 from ferryml.compile.kubernetes.pods import (
     MAIN,
+    ONE_BY_ONE,
     STAGE,
     Owner,
     own_container,
@@ -93,13 +94,18 @@ class Manifests:
 
     plan: dict[str, Json]
     service: dict[str, Json]
+    budget: dict[str, Json] | None
+    """None for a single pod: it may go, for else its node could not be drained."""
     deployment: dict[str, Json]
 
 
 def make_revision(served: Served, cluster: Cluster) -> Manifests:
     """Raises Refused when the order cannot be carried out in a cluster: BadArgument, BadValue, BadReference, ..."""
     meta = _meta(served)
-    return Manifests(_config_map(served, cluster, meta), _service(served, meta), _deployment(served, cluster, meta))
+    return Manifests(
+        _config_map(served, cluster, meta), _service(served, meta), _budget(served, meta),
+        _deployment(served, cluster, meta),
+    )  # fmt: skip
 
 
 def order_mark(revision: RevisionOrder) -> str:
@@ -175,6 +181,14 @@ def _service(served: Served, meta: Mapping[str, Json]) -> dict[str, Json]:
         "ports": [{"name": SCORE, "port": port, "targetPort": port, "protocol": "TCP"}],
     }  # fmt: skip
     return {"apiVersion": "v1", "kind": "Service", "metadata": dict(meta), "spec": spec}
+
+
+def _budget(served: Served, meta: Mapping[str, Json]) -> dict[str, Json] | None:
+    """Who drains a node waits until a pod that had to go is ready elsewhere."""
+    if served.count < 2:
+        return None
+    spec = {**ONE_BY_ONE, "selector": {"matchLabels": _selector(meta)}}
+    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": dict(meta), "spec": spec}
 
 
 def _deployment(served: Served, cluster: Cluster, meta: Mapping[str, Json]) -> dict[str, Json]:
