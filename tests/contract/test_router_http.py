@@ -111,6 +111,37 @@ async def test_other_paths_are_404(play, path):
     assert (await play.ask(path=path)).status == 404
 
 
+SCORE = "/api/v1/endpoint/digits/score"
+
+
+@pytest.mark.parametrize(("root", "asked"), [("/", "/v2/models/m/infer"), ("/api/", "/api/v2/models/m/infer")])
+async def test_what_lies_below_a_scoring_path_that_is_a_folder_is_reached(play, root, asked):
+    """Triton servers have a route for each model, and clients that ask whether it is there."""
+    model = await play.serve(scoring_path=root)
+    assert (await play.ask(path=f"{SCORE}/v2/models/m/infer?x=1")).status == 200
+    assert (await play.ask(b"", path=f"{SCORE}/v2/models/m/infer", method="GET")).status == 200
+    assert (await play.ask()).status == 200
+    lines = [line for line, _, _ in model.seen]
+    assert lines == [f"POST {asked}?x=1 HTTP/1.1", f"GET {asked} HTTP/1.1", f"POST {root} HTTP/1.1"]
+
+
+@pytest.mark.parametrize(
+    "tail", ["..", "../x", "x/../../y", "./x", "x/.", "%2e%2e/x", "", "x//y", "x\\y", "a/" * 16 + "b"]
+)
+async def test_nobody_climbs_out_of_the_folder(play, tail):
+    model = await play.serve(scoring_path="/api/")
+    assert (await play.ask(path=f"{SCORE}/{tail}")).status == 404
+    assert not model.seen
+
+
+async def test_a_scoring_path_that_is_no_folder_has_nothing_below_it(play):
+    model = await play.serve()
+    said = await play.ask(path=f"{SCORE}/v2/models/m/infer")
+    assert (said.status, said.code) == (404, "NotFound")
+    assert "scoring path alone" in said.json["error"]["message"]
+    assert not model.seen
+
+
 async def test_other_methods_are_405(play):
     await play.serve()
     assert (await play.ask(method="DELETE")).status == 405

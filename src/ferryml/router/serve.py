@@ -20,7 +20,10 @@ from ferryml.router.live import LiveEndpoint, LiveRevision
 MAX_CAPTURE_BYTES = 4096
 NO_REVISION = "0" * 10
 
-_PATH = re.compile(r"/api/v1/(?:endpoint|service)/([A-Za-z][-A-Za-z0-9]{0,63})/(score|swagger\.json)")
+_PATH = re.compile(
+    r"/api/v1/(?:endpoint|service)/([A-Za-z][-A-Za-z0-9]{0,63})"
+    r"/(?:(score)((?:/(?!\.{1,2}(?:/|$))[-A-Za-z0-9._~:+=,]+){0,16})|(swagger\.json))"
+)
 _CLIENT_ID = re.compile(r"[-_A-Za-z0-9]{1,40}")
 _OURS = frozenset(
     {"x-request-id", "x-ms-request-id", "x-ms-client-request-id", "azureml-model-deployment", "server", "date"}
@@ -47,6 +50,8 @@ class Call:
     endpoint: str
     verb: str
     query: str
+    below: str = ""
+    """Path behind the scoring path."""
     request_id: str = ""
     deployment: str = ""
     body: bytes = b""
@@ -77,10 +82,13 @@ def route_of(head: http1.Head) -> Call:
     found = _PATH.fullmatch(path)
     if not found:
         raise NotFound("NotFound", "this router answers /api/v1/endpoint/NAME/score", "Use the endpoint's scoring_uri.")
-    allowed = ("POST", "GET") if found[2] == "score" else ("GET",)
+    verb = found[2] or found[4]
+    allowed = ("POST", "GET") if verb == "score" else ("GET",)
     if head.method not in allowed:
         raise Refused("BadRequest", f"use {' or '.join(allowed)}", details={"http": 405})
-    return Call(head, found[1], found[2], query, deployment=head.get("azureml-model-deployment"))
+    return Call(
+        head, found[1], verb, query, deployment=head.get("azureml-model-deployment"), below=(found[3] or "").lstrip("/")
+    )
 
 
 def ids(call: Call) -> http1.Headers:
@@ -121,6 +129,11 @@ class Scorer:
         revision = endpoint.pick(call.deployment, self._draw())
         call.request_id = self.name_request(revision.route.revision)
         call.answer_headers.append(("azureml-model-deployment", revision.route.deployment))
+        if call.below and not revision.route.scoring_path.endswith("/"):
+            raise NotFound(
+                "NotFound", "this deployment answers at its scoring path alone",
+                "Only what is below a scoring path that ends with / can be asked, as of Triton servers.",
+            )  # fmt: skip
         if call.verb != "score":
             return await self._reach(revision, _payload(call, revision))
         started = time.monotonic()
@@ -153,7 +166,7 @@ class Scorer:
                 pass
         if self._record is not None and self._draw() < revision.route.collect:
             self._record(endpoint.route, revision.route, self._written(call, answer))
-        if not call.deployment:
+        if not call.deployment and not call.below:
             for shadow in endpoint.shadows(revision, self._draw):
                 self._copy(shadow, call, answer)
 
@@ -257,7 +270,7 @@ def _payload(call: Call, revision: LiveRevision) -> bytes:
         for key, value in call.head.headers
         if key not in http1.HOP_BY_HOP and key not in {"authorization", "x-request-id", "azureml-model-deployment"}
     ]
-    path = revision.route.scoring_path if call.verb == "score" else revision.route.swagger_path
+    path = revision.route.scoring_path + call.below if call.verb == "score" else revision.route.swagger_path
     target = f"{path}?{call.query}" if call.query else path
     headers = [("host", "localhost"), ("x-request-id", call.request_id), *kept]
     return http1.render_request(call.head.method, target, headers, call.body)

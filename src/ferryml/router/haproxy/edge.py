@@ -7,7 +7,9 @@ from ferryml.router.haproxy.options import LINE_BYTES, LONGEST_REQUEST_S, Option
 from ferryml.router.haproxy.shape import SCALE, Shape
 from ferryml.router.haproxy.words import error_body, log_of, returned
 
-_PATHS = r"^/api/v1/(endpoint|service)/[A-Za-z][-A-Za-z0-9]{0,63}/(score|swagger\.json)$"
+_PATHS = r"^/api/v1/(endpoint|service)/[A-Za-z][-A-Za-z0-9]{0,63}/(score(/[-A-Za-z0-9._~:+=,]+){0,16}|swagger\.json)$"
+_CLIMBS = "{ path -m sub /./ /../ } || { path -m end /. /.. }"
+LOST = "this router answers /api/v1/endpoint/NAME/score"
 _GUESSES = 20
 MAX_CAPTURE_BYTES = 4096
 """Predictions in longer answers are not kept."""
@@ -82,13 +84,15 @@ def _cors(options: Options) -> list[str]:
 
 def _asked() -> list[str]:
     """Which endpoint, what of it, and is there such a one."""
-    lost = error_body("NotFound", "this router answers /api/v1/endpoint/NAME/score", "Use the endpoint's scoring_uri.")
+    lost = error_body("NotFound", LOST, "Use the endpoint's scoring_uri.")
     method = error_body("BadRequest", "use POST or GET for score, GET for swagger.json")
     unknown = error_body("EndpointNotFound", "no endpoint %[var(txn.ep)] here", "See `ferry online-endpoint list`.")
     return [
         returned(404, lost, f"unless {{ path -m reg {_PATHS} }}"),
+        returned(404, lost, f"if {_CLIMBS}"),
         "http-request set-var(txn.ep) path,field(5,/)",
         "acl swagger path,field(6,/) swagger.json",
+        "acl below path,field(7,/) -m len gt 0",
         returned(405, method, "unless METH_GET || METH_POST !swagger"),
         "http-request set-var(txn.entry) var(txn.ep),map(@MAPS@/endpoints)",
         returned(404, unknown, "unless { var(txn.entry) -m found }"),
@@ -148,6 +152,10 @@ def _chosen(shape: Shape) -> list[str]:
         "NoValidDeployment", "no deployment of endpoint %[var(txn.ep)] serves this request",
         "Set traffic with `ferry online-endpoint update --traffic`, or name one with azureml-model-deployment.",
     )  # fmt: skip
+    shallow = error_body(
+        "NotFound", "this deployment answers at its scoring path alone",
+        "Only what is below a scoring path that ends with / can be asked, as of Triton servers.",
+    )  # fmt: skip
     return [
         "acl by_name req.fhdr(azureml-model-deployment,1) -m len gt 0",
         "http-request set-var-fmt(txn.slot) %[var(txn.ep)]/%[req.fhdr(azureml-model-deployment,1)] if by_name",
@@ -161,6 +169,7 @@ def _chosen(shape: Shape) -> list[str]:
         ),
         returned(404, none, "unless { var(txn.be) -m len gt 0 }"),
         "http-request set-var(txn.info) var(txn.be),map(@MAPS@/revisions)",
+        returned(404, shallow, "if below !{ var(txn.info),field(3,|) -m end / }"),
         "http-request set-var(txn.dep) var(txn.info),field(1,|)",
         "http-request set-var-fmt(txn.rid) %[var(txn.be),field(3,.)]-%[var(txn.hex)]",
         "http-request set-var(txn.kind) str(w)",
@@ -180,7 +189,7 @@ def _passed_on() -> list[str]:
         "acl none req.body_size 0",
         "acl fits req.body_size 1:@INLINE@",
         f"http-request set-var(txn.lot) rand({SCALE})",
-        "http-request set-var(txn.copy) str(c) if weighted { var(txn.entry),field(3,|),sub(txn.lot) gt 0 }",
+        "http-request set-var(txn.copy) str(c) if weighted !below { var(txn.entry),field(3,|),sub(txn.lot) gt 0 }",
         "acl mirrored var(txn.copy) -m found",
         "http-request set-var(txn.copy) str(x) if mirrored !none !fits or mirrored !none !sized",
         f"http-request set-var(txn.lot) rand({SCALE})",

@@ -48,7 +48,10 @@ def for_revisions() -> list[str]:
         "http-request del-header x-ferry-route",
         "http-request set-header host localhost",
         "http-request set-path %[var(txn.be),map(@MAPS@/revisions),field(4,|)] if { var(txn.kind) -m str s }",
-        "http-request set-path %[var(txn.be),map(@MAPS@/revisions),field(3,|)] unless { var(txn.kind) -m str s }",
+        # a scoring path that ends with / has others below it: what is asked behind /score/
+        "http-request set-var(txn.rest) path,field(7,/,0)",
+        "http-request set-path %[var(txn.be),map(@MAPS@/revisions),field(3,|)]%[var(txn.rest)]"
+        " unless { var(txn.kind) -m str s }",
         "http-response set-var(txn.model) status if { status ge 400 }",
         "http-response del-header server",
         "http-response wait-for-body time 1s at-least 500 if { status ge 500 }",
