@@ -16,13 +16,15 @@ from kubebox.cluster import Cluster
 from system_play import W, until
 
 NAMESPACE = "team-a"
+COLLECTOR = "azureml-ai-monitoring"
+"""What scoring scripts collect with."""
 PROBE = {"period": 1, "initial_delay": 5, "timeout": 2, "failure_threshold": 20}
 ENVIRONMENT = {
     "name": "scoring", "image": IMAGE,
     "conda_file": {"dependencies": ["python>=3.11", {"pip": ["azureml-inference-server-http"]}]},
 }  # fmt: skip
 SMALL = {"requests": {"cpu": "50m", "memory": "100Mi"}, "limits": {"cpu": "1", "memory": "300Mi"}}
-PACKAGES = (SERVER, "mlflow-skinny", "pandas")
+PACKAGES = (SERVER, "mlflow-skinny", "pandas", COLLECTOR)
 
 
 def says(value: object, more: str = "") -> str:
@@ -103,9 +105,28 @@ class Serving:
 
     def ask(self, endpoint: str, body: object = None, key: str = "", **headers: str) -> tuple[int, Any]:
         """Through the router."""
-        head = {"Authorization": f"Bearer {key or self.key(endpoint)}", **headers}
-        said = httpx.post(self.uri(endpoint), json=body, headers=head, timeout=20, trust_env=False)
+        said = self.answer(endpoint, body, key, **headers)
         return said.status_code, said.json()
+
+    def answer(self, endpoint: str, body: object = None, key: str = "", **headers: str) -> httpx.Response:
+        """The same with its headers."""
+        head = {"Authorization": f"Bearer {key or self.key(endpoint)}", **headers}
+        return httpx.post(self.uri(endpoint), json=body, headers=head, timeout=20, trust_env=False)
+
+    def asset(self, name: str) -> dict[str, Any]:
+        """The newest version of a data asset; empty while there is none."""
+        found = self.world.api.get(f"{W}/datas/{name}/versions/@latest")
+        return found.json() if found.status_code == 200 else {}
+
+    def events(self, asset: str) -> dict[str, list[Any]]:
+        """Path -> what its lines say, of the newest version of a collection."""
+        content = self.asset(asset).get("ferry", {}).get("content")
+        if not content:
+            return {}
+        blobs = f"{W}/artifacts/blobs"
+        entries = self.world.get(f"{blobs}/{content['tree']['digest']}")["entries"]
+        read = {one["path"]: self.world.api.get(f"{blobs}/{one['digest']}").content for one in entries}
+        return {path: [json.loads(line) for line in lines.splitlines()] for path, lines in read.items()}
 
     def story(self) -> str:
         """What the cluster says, for a test that waits in vain."""

@@ -4,8 +4,7 @@ import pytest
 
 from control_play import OWNER, WORKSPACE
 from endpoint_play import NAME, UID, EndpointPlay
-from ferryml.control import assets, deployments, journal, lineage
-from ferryml.domain.errors import Refused
+from ferryml.control import assets, datastores, journal, lineage
 from ferryml.domain.link import Journal, JournalEntry, OutputRecord
 
 COLLECT = {"sampling_rate": 0.5, "collections": {"request": {"enabled": "true"}, "response": {"enabled": "false"}}}
@@ -21,9 +20,9 @@ def site(play):
     return made
 
 
-def told(site, tree, name="blue/request", bound=False, seq=1):
+def told(site, tree, name="blue/request", bound=False, seq=1, placed=False):
     grant = site.wish().grant
-    record = OutputRecord(name=name, tree=tree, bound=bound)
+    record = OutputRecord(name=name, tree=tree, bound=bound, placed=placed)
     entry = JournalEntry(uid=UID, attempt=1, seq=seq, grant=grant, item=record)
     return journal.take(site.deps, "cloud", Journal(entries=(entry,)))
 
@@ -39,6 +38,7 @@ def test_the_site_is_told_what_to_record(site):
     assert order.revision == revision
     assert order.collect.model_dump() == {
         "sampling_rate": 0.5, "rolling": "day", "collections": ("request",), "headers": ("x-tenant",),
+        "script": {}, "places": {},
     }  # fmt: skip
 
 
@@ -53,16 +53,46 @@ def test_it_changes_without_a_new_revision(site):
     assert site.order().revisions[0].collect is None
 
 
-@pytest.mark.parametrize(
-    ("collection", "words"),
-    [({"model_inputs": {"enabled": True}}, "scoring script"), ({"request": {"enabled": True, "data": PLACED}}, "path")],
-)  # fmt: skip
-def test_what_nobody_could_record_is_refused(site, collection, words):
-    with pytest.raises(Refused, match=words) as caught:
-        site.deploy(data_collector={"collections": collection})
-    assert caught.value.code == "NotSupported"
-    site.deploy("green", data_collector={"collections": {"model_inputs": {"enabled": False}}})
-    assert deployments.list_deployments(site.deps, OWNER, WORKSPACE, NAME)[0]["name"] == "green"
+def test_what_a_program_reads_at_its_start_makes_a_new_revision(site):
+    revision = site.serving()
+    site.update(data_collector={"collections": {"model_inputs": {"enabled": True}}})
+    (old, new) = site.order().revisions
+    assert (old.revision, old.collect) == (revision, None)
+    assert new.collect.script == {"model_inputs": 1.0}
+
+
+def test_records_may_go_to_a_datastore_of_the_site(site, play):
+    store = {"name": "a", "type": "local", "root": "/data", "site": "cloud"}
+    datastores.create(site.deps, OWNER, WORKSPACE, store)
+    named = {"enabled": True, "data": {**PLACED, "name": "kept", "version": "7"}}
+    asked = {"collections": {"request": named, "response": {"enabled": True}}}
+    revision = site.serving(data_collector=asked)
+    (order,) = site.order().revisions
+    assert order.collect.places["request"].path == "b"
+    grant = site.deps.keys.verify_grant(site.wish().grant)
+    assert grant.records == {"blue/request": order.collect.places["request"]}
+    tree = play.folder({"x": b"1"})
+    for seq in (1, 2):
+        assert not told(site, tree, bound=True, seq=seq, placed=True).refused
+    made = shown(site, "kept")
+    assert (made["version"], made["path"]) == ("8", PLACED["path"])
+    first = shown(site, "kept", "7")["ferry"]["content"]
+    assert (first["place"]["root"], first["site"], first["tree"]) == ("/data", "cloud", None)
+    site.update(data_collector={"collections": {"request": named}})
+    site.says()
+    (order,) = site.order().revisions
+    assert (order.revision, list(order.collect.places)) == (revision, ["request"])
+
+
+def test_what_was_placed_and_is_declared_no_more_is_refused(site, play):
+    site.serving(data_collector=COLLECT)
+    assert len(told(site, play.folder({"a": b"1"}), bound=True, placed=True).refused) == 1
+
+
+def test_collections_that_nobody_declared_are_refused(site, play):
+    site.serving(data_collector={"collections": {"model_inputs": {"enabled": True}}})
+    assert not told(site, play.folder({"a": b"1"}), "blue/model_inputs").refused
+    assert len(told(site, play.folder({"a": b"1"}), "blue/made_up", seq=2).refused) == 1
 
 
 def test_versions_are_counted_and_come_from_the_deployment(site, play):

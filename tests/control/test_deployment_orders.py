@@ -198,3 +198,11 @@ def test_resources_beyond_the_instance_type_are_refused_at_once(play):
     assert refused(play, **common, resources=much) == "BadArgument"
     little = {"requests": {"cpu": "200m", "memory": "200Mi"}}
     assert resolve(play, **common, resources=little).revision.resources["requests"] == little["requests"]
+
+
+def test_a_script_may_collect_and_a_model_alone_cannot(play):
+    play.site()
+    collects = {"data_collector": {"collections": {"model_inputs": {"enabled": True}}}}
+    made = resolve(play, model=model(play), code_configuration=code(play), environment=PIP, **collects)
+    assert made.revision.collect.script == {"model_inputs": 1.0}
+    assert refused(play, model=model(play, "f", MLFLOW, "mlflow_model"), **collects) == "NotSupported"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from cluster_gateway_play import SYSTEM, PlayClusterGateway
 from ferryml.compile.tree import parse_tree
 from ferryml.domain.collection import Batch
-from ferryml.domain.errors import Forbidden
+from ferryml.domain.errors import Forbidden, Refused
+from ferryml.domain.orders import DatastorePath
 from ferryml.gateway import collected
 from ferryml.gateway.collected import Collected
 from ferryml.gateway.grants import Grants
@@ -156,3 +158,58 @@ def test_routers_alone_may_bring_them(pods_gateway: PlayClusterGateway) -> None:
     assert agent.post(at, params=BATCH.model_dump(), content=b"").status_code == 401
     pods_gateway.admit()
     assert pods_gateway.pod().post(at, params=BATCH.model_dump(), content=b"").status_code == 403
+
+
+def test_pods_of_endpoints_bring_what_their_script_made(pods_gateway: PlayClusterGateway) -> None:
+    grant = pods_gateway.server.grant(UID, kind="Endpoint", name="e", writes=("captures",))
+    at, pod = "/v1/modeldata", pods_gateway.pod("e-0123456789-r-x")
+    own = {**BATCH.model_dump(exclude={"uid"}), "collection": "model_inputs"}
+    assert pod.post(at, params=own, content=b"{}\n").status_code == 401
+    pods_gateway.admit(uid=UID, grant=grant, prefix="e-0123456789-r-", kind="serving")
+    assert pod.post(at, params=own, content=b"{}\n").status_code == 200
+    assert pod.post(at, params={**own, "uid": "endpoint.w.other"}, content=b"{}\n").status_code == 200
+    rows = pods_gateway.gateway._parts.db.rows("SELECT uid, collection FROM collected")
+    assert rows == [(UID, "model_inputs")]
+    assert pod.post(at, params={**own, "collection": "../x"}, content=b"").status_code == 400
+    pods_gateway.admit()
+    assert pods_gateway.pod().post(at, params=own, content=b"{}\n").status_code == 403
+
+
+def test_names_that_a_program_makes_up_are_bounded(collecting: Collecting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collected, "MOST_COLLECTIONS", 2)
+    collecting.serve()
+    for name in ("a", "b"):
+        collecting.take(collection=name)
+    with pytest.raises(Refused, match="collections already") as caught:
+        collecting.take(collection="c")
+    assert caught.value.code == "LimitExceeded"
+    collecting.take(collection="a", name="r-2")
+
+
+def test_what_has_a_place_goes_there_and_nowhere_else(collecting: Collecting, tmp_path: Path) -> None:
+    at = DatastorePath(datastore="shelf", kind="local", root=str(tmp_path), path="records")
+    collecting.serve(records={"blue/request": at.model_dump()})
+    collecting.take(b"mine\n")
+    collecting.take(b"others\n", collection="response")
+    assert collecting.look() == 2
+    said = {one["name"]: one for one in collecting.told()}
+    assert (said["blue/request"]["bound"], said["blue/request"]["placed"]) == (True, True)
+    assert (tmp_path / "records/2026/03/04/05/r-1.jsonl").read_bytes() == b"mine\n"
+    held = [data for data in collecting.place.server.blobs.values() if b"mine" in data or b"others" in data]
+    assert held == [b"others\n"]
+    assert collecting.place.db.rows("SELECT digest FROM pins") == []
+    collecting.take(b"more\n", name="r-2")
+    collecting.look()
+    assert (tmp_path / "records/2026/03/04/05/r-2.jsonl").read_bytes() == b"more\n"
+
+
+def test_a_place_that_does_not_answer_is_tried_again(collecting: Collecting, tmp_path: Path) -> None:
+    at = DatastorePath(datastore="shelf", kind="local", root=str(tmp_path / "file"), path="x")
+    (tmp_path / "file").touch()
+    collecting.serve(records={"blue/request": at.model_dump()})
+    collecting.take()
+    assert collecting.look() == 0
+    (tmp_path / "file").unlink()
+    (tmp_path / "file").mkdir()
+    assert collecting.look() == 1
+    assert len(collecting.told()) == 1

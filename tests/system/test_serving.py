@@ -47,10 +47,10 @@ class Serving:
         manifest = json.dumps({"entries": [entry]}, separators=(",", ":")).encode()
         return {"code": f"content:tree:{self.put(manifest)}:", "scoring_script": "score.py"}
 
-    def deploy(self, score: str, name: str = "blue", all_traffic: bool = True) -> Any:
+    def deploy(self, score: str, name: str = "blue", all_traffic: bool = True, **fields: Any) -> Any:
         document = {
             "name": name, "type": "local", "code_configuration": self.code(score),
-            "environment": {"image": "python:3", "conda_file": {"dependencies": ["pip"]}},
+            "environment": {"image": "python:3", "conda_file": {"dependencies": ["pip"]}}, **fields,
         }  # fmt: skip
         self.call("POST", f"{ONE}/deployments", document, all_traffic=all_traffic)
         return self.settled(f"{ONE}/deployments/{name}")
@@ -65,6 +65,20 @@ class Serving:
             return seen if seen["provisioning_state"] in ("Succeeded", "Failed") else None
 
         return until(look, 120)
+
+    def collected(self, collection: str) -> list[Any]:
+        """Events of the newest version of a collection's asset; none while there is no asset."""
+        found = self.api.get(f"/workspaces/default/datas/digits-blue-{collection}/versions/@latest")
+        if found.status_code != 200:
+            return []
+        tree = self.blob(found.json()["ferry"]["content"]["tree"]["digest"])
+        return [
+            json.loads(line) for entry in json.loads(tree)["entries"]
+            for line in self.blob(entry["digest"]).splitlines()
+        ]  # fmt: skip
+
+    def blob(self, digest: str) -> bytes:
+        return self.api.get(f"/workspaces/default/artifacts/blobs/{digest}").content
 
     def ask(self, body: Any = None, key: str = "primaryKey", **headers: str) -> httpx.Response:
         uri = self.call("GET", ONE)["scoring_uri"]
@@ -216,3 +230,51 @@ def test_what_is_asked_and_answered_becomes_a_data_asset(programs: Programs) -> 
     assert "x-secret" not in event["headers"]
     answer = until(lambda: collected("response"), 30)["ferry"]["content"]["tree"]["digest"]
     assert [json.loads(blob(one["digest"]))["data"] for one in json.loads(blob(answer))["entries"]] == [[7]]
+
+
+COLLECTS = """
+import json
+import pandas as pd
+from azureml.ai.monitoring import Collector
+from azureml.ai.monitoring.context import BasicCorrelationContext
+
+def init():
+    global inputs, outputs
+    inputs = Collector(name="model_inputs")
+    outputs = Collector(name="model_outputs")
+
+def run(raw):
+    given = json.loads(raw)
+    frame = pd.DataFrame(given["rows"])
+    own = BasicCorrelationContext(id=given["id"]) if "id" in given else None
+    context = inputs.collect(frame, own)
+    doubled = frame * 2
+    outputs.collect(doubled, context)
+    return doubled.to_dict(orient="records")
+"""
+"""As users of the other platform write it, and nothing else."""
+
+
+def test_what_a_script_collects_becomes_data_assets_too(programs: Programs) -> None:
+    site = programs.join(collect_publish_s=1, router=RouterSettings(collect_ship_s=0.5))
+    programs.attach()
+    serving = Serving(programs)
+    needs = {"dependencies": ["pip", {"pip": ["azureml-ai-monitoring", "pandas"]}]}
+    collector = {"collections": {"model_inputs": {"enabled": "true"}, "model_outputs": {"enabled": "true"}}}
+    made = serving.deploy(COLLECTS, environment={"image": "python:3", "conda_file": needs}, data_collector=collector)
+    assert made["provisioning_state"] == "Succeeded", made
+    assert serving.ask({"rows": [{"a": 1}], "id": "mine"}).json() == [{"a": 2}]
+    assert until(lambda: serving.collected("model_inputs"), 30)[0]["data"] == [{"a": 1}]
+    (event,) = until(lambda: serving.collected("model_outputs"), 30)
+    assert (event["data"], event["correlationid"], event["xrequestid"]) == ([{"a": 2}], "mine", "mine")
+    assert event["collectdatatype"].endswith("DataFrame")
+    assert event["agent"].startswith("azureml-ai-monitoring/")
+
+    programs.leave(site, stop_work=False)
+    site = programs.join(collect_publish_s=1, router=RouterSettings(collect_ship_s=0.5))
+    until(lambda: serving.ask({"rows": [{"a": 5}]}).status_code == 200, 20)
+    both = until(lambda: len(found := serving.collected("model_outputs")) > 1 and found, 30)
+    assert [one["data"] for one in both][-1] == [{"a": 10}]
+    site._scripts.stop()
+    for _ in range(3):  # nobody takes the records, and nobody who asks notices
+        assert serving.ask({"rows": [{"a": 7}]}).json() == [{"a": 14}]

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+import kubebox.images
 import kubebox_images as images
 from cluster_play import IMAGE, World
-from serving_cluster_play import NAMESPACE, PACKAGES, Serving, says
+from ferryml.domain.curated import TRITON_IMAGE
+from serving_cluster_play import COLLECTOR, NAMESPACE, PACKAGES, Serving, says
 from system_play import Callers, W
 
+TRITON = "ferry-tests/triton:1"
+"""What stands in for it; see tests/fixtures/triton."""
 VALUES = {
-    "cluster": {"image_patience_s": 10, "default_image": IMAGE}, "router": {"threads": 1},
+    "cluster": {"image_patience_s": 10, "default_image": IMAGE}, "router": {"threads": 1, "collect_ship_s": 1},
     "inference": {"enabled": True, "allowInsecureConnections": True},
+    "workloads": {"imageAliases": {TRITON_IMAGE: TRITON}},
 }  # fmt: skip
 RAISES = "def init(): raise RuntimeError('no weights here')\ndef run(d): return [1]\n"
 CUSTOM = {
@@ -64,7 +72,7 @@ def serving(clusters, component, tmp_path_factory: pytest.TempPathFactory) -> It
         world.serve()
         cluster = clusters.kubebox("cloud")
         cluster.load_image(images.build("router"))
-        world.install(cluster, "cloud", "eu", (NAMESPACE,), VALUES)
+        world.install(cluster, "cloud", "eu", (NAMESPACE,), VALUES, collect_publish_s=1)
         world.attach(NAMESPACE, "cloud", NAMESPACE)
         yield Serving(world, cluster, folder)
     finally:
@@ -154,6 +162,132 @@ def test_a_container_of_ones_own_and_an_mlflow_model(serving: Serving) -> None:
     assert serving.ask("flow", {"input_data": [[1], [2]]})[0] == 200
     for name in ("own", "flow"):
         serving.world.ferry("online-endpoint", "delete", "-n", name, "-y")
+
+
+ECHOES = """
+import json
+def init(): pass
+def run(raw): return [json.loads(raw)["digit"]]
+"""
+PAYLOADS = {
+    "collections": {"request": {"enabled": "true"}, "response": {"enabled": "true"}},
+    "request_logging": {"capture_headers": ["x-tenant"]},
+}  # fmt: skip
+
+
+def test_requests_and_answers_are_recorded_and_labels_make_accuracy(serving: Serving) -> None:
+    serving.endpoint("kept")
+    serving.deploy(serving.document("kept", score=ECHOES, data_collector=PAYLOADS), "--all-traffic")
+    answers = [serving.answer("kept", {"digit": digit}, **{"x-tenant": "acme", "x-secret": "s"}) for digit in (1, 2, 3)]
+    assert [said.json() for said in answers] == [[1], [2], [3]]
+    ids = [said.headers["x-request-id"] for said in answers]
+
+    def recorded(collection: str) -> Any:
+        every = serving.events(f"kept-blue-{collection}")
+        return every if sum(map(len, every.values())) == 3 else None
+
+    asked = serving.until(lambda: recorded("request"))
+    assert all(re.fullmatch(r"\d{4}/\d\d/\d\d/\d\d/[^/]+\.jsonl", path) for path in asked)
+    events = {one["xrequestid"]: one for lines in asked.values() for one in lines}
+    assert [events[one]["data"] for one in ids] == [{"digit": 1}, {"digit": 2}, {"digit": 3}]
+    assert (events[ids[0]]["type"], events[ids[0]]["specversion"]) == ("azureml.inference.request", "1.0")
+    assert events[ids[0]]["headers"]["x-tenant"] == "acme"
+    assert "x-secret" not in events[ids[0]]["headers"]
+    given = serving.until(lambda: recorded("response"))
+    assert {one["correlationid"]: one["data"] for lines in given.values() for one in lines}[ids[2]] == [3]
+    asset = serving.asset("kept-blue-request")
+    assert (asset["type"], asset["tags"]["endpoint"]) == ("uri_folder", "kept")
+
+    for one, label in zip(ids, ("1", "2", "9"), strict=True):
+        serving.world.ferry("online-endpoint", "feedback", "-n", "kept", "--request-id", one, "--label", label)
+
+    def accuracy() -> Any:
+        said = json.loads(serving.world.ferry("online-endpoint", "stats", "-n", "kept"))
+        found = said["deployments"]["blue"].get("accuracy")
+        return found if found and found["labels"] == 3 else None
+
+    assert serving.until(accuracy)["correct"] == 2
+    table = serving.world.ferry("online-endpoint", "stats", "-n", "kept", "-o", "table")
+    assert table.splitlines()[2].split()[-1] == "3"
+    serving.world.ferry("online-endpoint", "delete", "-n", "kept", "-y")
+
+
+COLLECTS = """
+import json
+import pandas as pd
+from azureml.ai.monitoring import Collector
+
+def init():
+    global inputs, outputs
+    inputs = Collector(name="model_inputs")
+    outputs = Collector(name="model_outputs")
+
+def run(raw):
+    frame = pd.DataFrame(json.loads(raw))
+    context = inputs.collect(frame)
+    doubled = frame * 2
+    outputs.collect(doubled, context)
+    return doubled.to_dict(orient="records")
+"""
+"""As users of the other platform write it."""
+SCRIPTED = {"collections": {"model_inputs": {"enabled": "true"}, "model_outputs": {"enabled": "true"}}}
+COLLECTING = {
+    "name": "collecting", "image": IMAGE,
+    "conda_file": {"dependencies": ["python>=3.11", {"pip": ["azureml-inference-server-http", COLLECTOR, "pandas"]}]},
+}  # fmt: skip
+
+
+def test_what_a_script_collects_becomes_data_assets(serving: Serving) -> None:
+    """Each half of a record knows the other by what `collect` gave back."""
+    serving.endpoint("script")
+    made = serving.document("script", score=COLLECTS, data_collector=SCRIPTED, environment=COLLECTING)
+    serving.deploy(made, "--all-traffic")
+    assert serving.ask("script", [{"a": 1}, {"a": 2}]) == (200, [{"a": 2}, {"a": 4}])
+    inputs = serving.until(lambda: serving.events("script-blue-model_inputs"))
+    outputs = serving.until(lambda: serving.events("script-blue-model_outputs"))
+    ((given,),), ((made_of_it,),) = inputs.values(), outputs.values()
+    assert (given["data"], made_of_it["data"]) == ([{"a": 1}, {"a": 2}], [{"a": 2}, {"a": 4}])
+    assert given["correlationid"] == made_of_it["correlationid"]
+    assert given["type"] == "azureml.inference.model_inputs"
+    serving.world.ferry("online-endpoint", "delete", "-n", "script", "-y")
+
+
+def test_a_triton_model_is_asked_at_its_own_routes(serving: Serving) -> None:
+    """Neither code nor environment: the repository is where the server is told to look."""
+    recipe = Path(__file__).parents[1] / "fixtures" / "triton"
+    serving.cluster.load_image(kubebox.images.build(recipe / "Containerfile", recipe, TRITON))
+    repository = serving.folder / "repository"
+    for version, factor in ((1, "2"), (2, "10")):
+        (repository / "scales" / str(version)).mkdir(parents=True)
+        (repository / "scales" / str(version) / "factor").write_text(factor)
+    (repository / "scales" / "config.pbtxt").write_text('name: "scales"\nbackend: "stand_in"\n')
+    made = serving.document("triton", model={"name": "scales", "path": str(repository), "type": "triton_model"})
+    serving.endpoint("triton")
+    serving.deploy({key: value for key, value in made.items() if key != "environment"}, "--all-traffic")
+    (pod,) = serving.pods("triton")
+    (main,) = pod["spec"]["containers"]
+    assert main["image"] == TRITON
+    asked = {probe: main[probe]["httpGet"] for probe in ("livenessProbe", "readinessProbe", "startupProbe")}
+    assert [(one["port"], one["path"]) for one in asked.values()] == [
+        (8000, "/v2/health/live"), (8000, "/v2/health/ready"), (8000, "/v2/health/ready"),
+    ]  # fmt: skip
+    serving.until(lambda: "GET /v2/health/ready HTTP/1.1" in serving.logs("triton"))
+
+    def ask(path: str, body: object = None) -> tuple[int, Any]:
+        head = {"Authorization": f"Bearer {serving.key('triton')}"}
+        verb = "GET" if body is None else "POST"
+        said = httpx.request(verb, serving.uri("triton") + path, json=body, headers=head, timeout=20, trust_env=False)
+        return said.status_code, said.json() if said.content else None
+
+    tensor = {"name": "X", "shape": [2], "datatype": "FP32", "data": [1, 2]}
+    status, said = ask("/v2/models/scales/infer", {"inputs": [tensor]})
+    assert (status, said["model_version"], said["outputs"][0]["data"]) == (200, "2", [10, 20])
+    assert ask("/v2/models/scales/versions/1/infer", {"inputs": [tensor]})[1]["outputs"][0]["data"] == [2, 4]
+    assert ask("/v2/health/ready") == (200, None)
+    assert ask("/v2/models/scales")[1]["versions"] == ["1", "2"]
+    assert ask("/v2/models/other/infer", {"inputs": [tensor]})[0] == 400
+    assert ask("/../score")[0] == 404
+    serving.world.ferry("online-endpoint", "delete", "-n", "triton", "-y")
 
 
 FAILING: dict[str, tuple[str, dict[str, Any], str, str]] = {

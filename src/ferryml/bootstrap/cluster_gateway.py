@@ -43,6 +43,7 @@ from ferryml.gateway.links import Links
 from ferryml.gateway.objects import Shelf
 from ferryml.gateway.package_routes import FILES, PackageRoutes
 from ferryml.gateway.packages import Packages
+from ferryml.gateway.placed import Placed
 from ferryml.gateway.places import Places
 from ferryml.gateway.pod_routes import PodRoutes
 from ferryml.gateway.pods import Identity, Pods
@@ -177,7 +178,9 @@ class ClusterGateway:
         parts.door.url = self.identity.url
         secret = hashlib.sha256(b"ferry pods\0" + self.identity.key.private_bytes_raw()).digest()
         upstream = Upstream(route, (settings.ca_bundle, self._knobs.package_ca))
-        sources = Sources(parts.db, parts.store, upstream, self._shelves(Places(upstream, dice.now)))
+        shelves = self._shelves(Places(upstream, dice.now))
+        sources = Sources(parts.db, parts.store, upstream, shelves)
+        parts.collected.placed = Placed(shelves)
         self._closing += [sources.close, upstream.close]
         kept = CaptureFile(settings.state_dir / "captures.db", dice.now)
         self._closing.append(kept.close)

@@ -31,6 +31,7 @@ from ferryml.bootstrap.dice import SystemDice
 from ferryml.bootstrap.gateway import GatewayProgram
 from ferryml.bootstrap.inventory import heartbeat, version
 from ferryml.bootstrap.ports import last_port
+from ferryml.bootstrap.script_records import ScriptRecords
 from ferryml.domain.errors import Refused, Unavailable
 from ferryml.domain.lifecycle import Rules
 from ferryml.domain.link import Enrol, Enrolled
@@ -72,7 +73,8 @@ class Site:
         self._router_settings = router
         self._environments = LocalEnvironments(state, settings)
         self._jobs = LocalJobs(state, self._environments, settings)
-        self._serving = LocalServing(state / "serving", self.gateway.store.path, self._environments)
+        self._scripts = ScriptRecords(state, self.gateway.collected.take, router.collect_ship_s, dice)
+        self._serving = LocalServing(state / "serving", self.gateway.store.path, self._environments, self._scripts)
         self._ledger = LocalLedger(state / "site.db")
         hands = EndpointHands(self._serving, self._environments, self.gateway.door, self.router, self._captures)
         self._endpoints = EndpointAgent(hands, EndpointRules(settings.drain_s, settings.cancel_grace_s))
@@ -107,6 +109,7 @@ class Site:
             raise Refused("BadValue", words) from error
         (state / "router.port").write_text(self.router.url.rpartition(":")[2])
         self._records.start()
+        self._scripts.start()
         self.loops.start()
 
     def stop(self, stop_work: bool = False) -> None:
@@ -118,6 +121,7 @@ class Site:
         self._serving.close(end=stop_work)
         self.router.stop(self.settings.drain_s if stop_work else 1)
         self._records.stop()
+        self._scripts.stop()
         self.gateway.stop()
         self._captures.close()
         self._ledger.close()

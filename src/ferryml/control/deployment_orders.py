@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -11,22 +12,21 @@ from ruamel.yaml.error import YAMLError
 from ferryml.compile.environment import environment_order
 from ferryml.compile.serving import MLFLOW_FILES, flavor_of, mlflow_environment, serving_environment
 from ferryml.control import artifacts, computes, environments
+from ferryml.control.collection_orders import check_flavor, collection_order, places
 from ferryml.control.contents import Content, Contents
 from ferryml.control.context import Deps
 from ferryml.control.ports import Edge
 from ferryml.domain.curated import TRITON_IMAGE
 from ferryml.domain.errors import Refused
 from ferryml.domain.instance_types import choose, with_resources
-from ferryml.domain.orders import CollectionOrder, EnvironmentOrder, RevisionOrder, TreeRef
+from ferryml.domain.orders import EnvironmentOrder, RevisionOrder, TreeRef
 from ferryml.domain.placement import Ask, Place, check
 from ferryml.domain.residency import inherited
-from ferryml.domain.spec.deployment import DataCollector, OnlineDeployment, TargetUtilization, check_complete
+from ferryml.domain.spec.deployment import OnlineDeployment, TargetUtilization, check_complete
 from ferryml.domain.spec.model import Model
 
 Flavor = Literal["script", "mlflow", "custom", "triton"]
 MAX_MODEL_FILE = 1024 * 1024
-BUILT_IN: tuple[Literal["request", "response"], ...] = ("request", "response")
-"""Collections that need no word in the scoring script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,15 @@ def resolve(deps: Deps, workspace: str, endpoint: str, compute: str, spec: Onlin
     code = _code(contents, spec)
     given = environments.order(deps, workspace, spec.environment) if spec.environment is not None else None
     flavor = _flavor(spec, model_type, given)
+    check_flavor(collection_order(spec.data_collector), flavor)
     if flavor == "triton" and place.backend == "local":
         raise Refused(
             "NotSupported", f"compute {place.compute} is a local site, which has no Triton server",
             "Deploy it to a Kubernetes compute, or serve it by a script.",
         )  # fmt: skip
     residency = inherited(content.binding("model") for content in (model,) if content is not None)
-    only = {"model": model.site} if model is not None and model.site else {}
+    records, only = places(deps, workspace, spec.data_collector, residency, place.backend)
+    only |= {"model": model.site} if model is not None and model.site else {}
     ask = Ask(residency=residency, instance_type=spec.instance_type or "", only_sites=only, work="endpoint")
     notes = check(ask, place)
     if place.backend == "kubernetes" and place.inventory and spec.resources:
@@ -75,6 +77,8 @@ def resolve(deps: Deps, workspace: str, endpoint: str, compute: str, spec: Onlin
         site_only=bool(model and model.site_only), residency=residency,
         resources=spec.resources.model_dump(mode="json") if spec.resources else {}, **elastic(spec),
     )  # fmt: skip
+    if revision.collect is not None and records:
+        revision = revision.model_copy(update={"collect": revision.collect.model_copy(update={"places": records})})
     edges = _edges(workspace, f"deployment:{endpoint}/{spec.name}:{revision.revision}", model, code, environment)
     return Resolved(revision, place, edges, notes)
 
@@ -82,6 +86,7 @@ def resolve(deps: Deps, workspace: str, endpoint: str, compute: str, spec: Onlin
 def elastic(spec: OnlineDeployment) -> dict[str, Any]:
     """The fields of a revision that may change while it runs: counts, limits, probes."""
     scale, settings = spec.scale_settings, spec.request_settings
+    collected = collection_order(spec.data_collector)
     grows = isinstance(scale, TargetUtilization)
     least = scale.min_instances if isinstance(scale, TargetUtilization) else spec.instance_count
     return {
@@ -96,32 +101,16 @@ def elastic(spec: OnlineDeployment) -> dict[str, Any]:
         "max_queue_wait_ms": settings.max_queue_wait_ms,
         "liveness": spec.liveness_probe.model_dump(),
         "readiness": spec.readiness_probe.model_dump(),
-        "collect": _collection(spec.data_collector),
+        "collect": collected.model_dump(mode="json") if collected is not None else None,
     }
 
 
-def _collection(asked: DataCollector | None) -> dict[str, Any] | None:
-    """What the routers record. Raises Refused `NotSupported` for what only a program in the pod could."""
-    enabled = {name: one for name, one in (asked.collections if asked else {}).items() if one.enabled}
-    if asked is None or not enabled:
-        return None
-    for name, one in enabled.items():
-        if name not in BUILT_IN:
-            raise Refused(
-                "NotSupported", f"collection {name!r} is made by the scoring script, and only {' and '.join(BUILT_IN)}"
-                " are recorded: by the router, beside the script", f"Disable it, and enable {' and '.join(BUILT_IN)}.",
-            )  # fmt: skip
-        if one.data is not None and one.data.path:
-            raise Refused(
-                "NotSupported", f"collection {name!r} names a path, and records are kept as versions of a data asset",
-                "Leave data.path out, and read the asset: ferry data show --name ENDPOINT-DEPLOYMENT-COLLECTION.",
-            )  # fmt: skip
-    headers = asked.request_logging.capture_headers if asked.request_logging else ()
-    return CollectionOrder(
-        sampling_rate=asked.sampling_rate, rolling=asked.rolling_rate,
-        collections=tuple(name for name in BUILT_IN if name in enabled),
-        headers=tuple(sorted({header.lower() for header in headers} - {"authorization"})),
-    ).model_dump(mode="json")  # fmt: skip
+def adjusted(kept: Mapping[str, Any], spec: OnlineDeployment) -> dict[str, Any]:
+    """A revision as it is kept, with the elastic fields of a changed spec; where its records go stays."""
+    made = {**kept, **elastic(spec)}
+    if made["collect"] is not None and kept.get("collect"):
+        made["collect"]["places"] = kept["collect"].get("places") or {}
+    return made
 
 
 def _flavor(spec: OnlineDeployment, model_type: str, environment: EnvironmentOrder | None) -> Flavor:

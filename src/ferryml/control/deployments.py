@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ferryml.control import deployment_orders
+from ferryml.control.collection_orders import wants_new_revision
 from ferryml.control.context import Caller, Deps, Turn, allow, changed
 from ferryml.control.deployment_orders import Resolved
 from ferryml.control.ports import Json, Row, Tx
@@ -32,7 +33,7 @@ from ferryml.control.serving_wishes import (
 from ferryml.domain.errors import Conflict, Refused
 from ferryml.domain.names import ENDPOINT_AND_DEPLOYMENT
 from ferryml.domain.orders import RolloutOrder
-from ferryml.domain.spec.deployment import OnlineDeployment
+from ferryml.domain.spec.deployment import DataCollector, OnlineDeployment
 
 MAX_PER_ENDPOINT = 20
 WORDS = frozenset({"description", "tags", "properties"})
@@ -277,11 +278,16 @@ def _renew(deps: Deps, caller: Caller, workspace: str, endpoint: str, spec: Onli
         row = need_deployment(tx, workspace, endpoint, spec.name)
     new = spec.model_dump(mode="json")
     fields = {key for key in new.keys() | row.spec.keys() if new.get(key) != row.spec.get(key)}
-    if fields - WORDS - ELASTIC or not row.status.get("serving"):
+    if fields - WORDS - ELASTIC or not row.status.get("serving") or _is_read_at_start(row, spec):
         roll(deps, caller, workspace, endpoint, spec, straight)
     else:
         changed(deps, lambda now: _adjust(deps, now, caller, workspace, endpoint, spec, fields))
     return show(deps, caller, workspace, endpoint, spec.name)
+
+
+def _is_read_at_start(row: Row, spec: OnlineDeployment) -> bool:
+    before = row.spec.get("data_collector")
+    return wants_new_revision(DataCollector.model_validate(before) if before else None, spec.data_collector)
 
 
 def _adjust(
@@ -299,7 +305,7 @@ def _adjust(
     free(now.tx, parent)
     for one in revisions_of(now.tx, row):
         if one.name == row.status["serving"]:
-            made = {**one.spec, **deployment_orders.elastic(spec)}
+            made = deployment_orders.adjusted(one.spec, spec)
             kept = {**one.status, "document": row.spec}
             now.tx.update(one.model_copy(update={"spec": made, "status": kept}))
     now.tx.update(row.model_copy(update={"phase": UPDATING}))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from ferryml.control.context import Deps
 from ferryml.domain.errors import Forbidden
 from ferryml.domain.link import Grant
-from ferryml.domain.orders import EndpointOrder, JobOrder, Residency
+from ferryml.domain.orders import DatastorePath, EndpointOrder, JobOrder, Residency
 from ferryml.domain.residency import Binding, inherited
 from ferryml.domain.uids import uid_of
 
@@ -55,7 +55,18 @@ def _grant(deps: Deps, site: str, order: JobOrder | EndpointOrder, generation: i
     if isinstance(order, JobOrder):
         uid = uid_of("job", order.workspace, order.name)
         return Grant(uid=uid, writes=("outputs", "logs", "mlflow"), mlflow_run_id=order.mlflow_run_id, **common)
-    return Grant(uid=uid_of("endpoint", order.workspace, order.name), writes=("captures", "logs"), **common)
+    uid = uid_of("endpoint", order.workspace, order.name)
+    return Grant(uid=uid, writes=("captures", "logs"), records=_records(order), **common)
+
+
+def _records(order: EndpointOrder) -> dict[str, DatastorePath]:
+    """Of several revisions of a deployment, the one that serves says where its records go."""
+    first = sorted(order.revisions, key=lambda one: one.revision == order.serving.get(one.deployment))
+    return {
+        f"{one.deployment}/{name}": place
+        for one in first if one.collect is not None
+        for name, place in one.collect.places.items()
+    }  # fmt: skip
 
 
 def _of_revisions(order: EndpointOrder) -> Residency:

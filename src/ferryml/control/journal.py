@@ -157,7 +157,7 @@ def _keep(now: Turn, stream: Stream, entry: JournalEntry) -> None:
     item = entry.item
     if isinstance(item, LogChunk):
         _append(now.tx, stream, item)
-    if isinstance(item, OutputRecord) and item.bound:
+    if isinstance(item, OutputRecord) and item.bound and not item.placed:
         now.tx.link_blob(stream.grant.workspace, item.tree.digest, item.tree.size, stream.site)
     if isinstance(item, OutputRecord) and stream.row.kind == "endpoint":
         collected.keep(now, stream.site, stream.grant, stream.row, item)

@@ -45,6 +45,11 @@ def partition(at: datetime, rolling: Rolling) -> str:
     return at.strftime(_PARTS[rolling])
 
 
+def pattern(rolling: Rolling) -> str:
+    """The same for those who know the time by themselves: what `strftime` makes a folder of."""
+    return _PARTS[rolling]
+
+
 def asset_name(endpoint: str, deployment: str, collection: str) -> str:
     """The data asset of a collection, where the deployment names none."""
     return f"{endpoint}-{deployment}-{collection}"

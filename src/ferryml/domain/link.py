@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ferryml.domain.orders import Json, Order, TreeRef, Wire
+from ferryml.domain.orders import DatastorePath, Json, Order, TreeRef, Wire
 from ferryml.domain.statuses import EndpointStatus, FeedbackStatus, GoneStatus, JobStatus
 
 PROTOCOL = 1
@@ -33,6 +33,8 @@ class Grant(Wire):
     mlflow_run_id: str = ""
     zones: tuple[str, ...] = ()
     release: tuple[str, ...] = ()
+    records: dict[str, DatastorePath] = {}
+    """`DEPLOYMENT/COLLECTION` -> where the gateway writes its records, of those that do not go to Ferry's store."""
 
 
 class Wish(Wire):
@@ -156,6 +158,8 @@ class OutputRecord(Wire):
     name: str
     tree: TreeRef
     bound: bool = False
+    placed: bool = False
+    """Its files went to the datastore that was asked for, and nowhere else; `bound` is said, too."""
 
 
 class JournalEntry(Wire):

@@ -146,7 +146,7 @@ class JobOrder(Wire):
 
 
 class CollectionOrder(Wire):
-    """Which requests and answers are recorded (SPEC.md 8.13)."""
+    """Which requests and answers are recorded, and what its script may record (SPEC.md 8.13)."""
 
     sampling_rate: float = 1.0
     """Share of the answered requests, 0 to 1."""
@@ -154,6 +154,10 @@ class CollectionOrder(Wire):
     collections: tuple[Literal["request", "response"], ...] = ()
     headers: tuple[str, ...] = ()
     """Names, in small letters, of request headers that are recorded beside the harmless ones."""
+    script: dict[str, float] = {}
+    """Collections that the scoring script makes, by name: the share of its records that are kept, 0 to 1."""
+    places: dict[str, DatastorePath] = {}
+    """Where the records of a collection go, of those that do not go to Ferry's own store."""
 
 
 class RevisionOrder(Wire):

@@ -1,4 +1,4 @@
-"""Requests and answers that routers recorded: kept in the site store, and told to the server as versions of an asset.
+"""What routers and scoring scripts recorded: kept in the site store, and told to the server as versions of an asset.
 
 What is bound to its zone stays here: then the server learns the digest and the place, and no byte.
 """
@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from ferryml.compile.tree import tree_bytes
 from ferryml.domain.collection import MAX_BATCH, Batch
-from ferryml.domain.errors import FerryError, Forbidden, NotFound
+from ferryml.domain.errors import FerryError, Forbidden, NotFound, Refused
 from ferryml.domain.link import OutputRecord
 from ferryml.domain.orders import Tree, TreeEntry, TreeRef
 from ferryml.gateway.database import Database
@@ -24,6 +24,7 @@ from ferryml.gateway.database import Row as Found
 from ferryml.gateway.grants import Grants, stays
 from ferryml.gateway.http import Row, body_of, read_fields, token_of
 from ferryml.gateway.journal import Caller, Journal
+from ferryml.gateway.placed import Placed
 from ferryml.gateway.pods import Pods
 from ferryml.gateway.store import SiteStore
 
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 KEEP_S = 30 * 86_400
 MAX_FILES = 5000
 """Files of one version, the newest; older lines are in older versions."""
+MOST_COLLECTIONS = 200
+"""Of one endpoint: a program may make up names, and each would be an asset."""
 LOOK_S = 2.0
 MINUTE_S = 60.0
 """Collections that roll by the minute are told that often."""
@@ -51,6 +54,8 @@ class Collected:
     ) -> None:  # fmt: skip
         self._db, self._store, self._journal, self._grants = db, store, journal, grants
         self._now, self._publish_s = now, publish_s
+        self.placed = Placed()
+        """Datastores that this site writes to."""
         self._told: dict[Key, float] = {}
         self._troubled: set[Key] = set()
         self._looked = float("-inf")
@@ -58,9 +63,10 @@ class Collected:
     def take(self, batch: Batch, data: bytes) -> None:
         """Durable when it returns; the same batch again changes nothing.
 
-        Raises Forbidden(BadGrant) for endpoints that are not here, Unavailable(DiskFull).
+        Raises Forbidden(BadGrant) for endpoints that are not here, Refused(LimitExceeded), Unavailable(DiskFull).
         """
         caller = self._caller(batch.uid)
+        self._check_count(batch)
         digest, size = self._store.put([data])
         values = (batch.uid, batch.deployment, batch.collection, batch.path, digest, size, self._seconds())
         with self._db.transaction():
@@ -94,23 +100,34 @@ class Collected:
         if now - self._told.setdefault(key, now) < every_s:
             return False
         caller = self._caller(key[0])
+        claims = self._grants.verify(caller.grant, caller.uid)
+        where = "uid = ? AND deployment = ? AND collection = ?"
+        fresh = self._db.rows(f"SELECT path, digest FROM collected WHERE {where} AND told = 0", *key)  # noqa: S608  a constant
+        record, blobs = self._record(key, stays(claims, "artifacts"), caller)
+        place = claims.records.get(record.name)
+        if place is not None:
+            for path_, digest in fresh:  # one that is put there twice is the same file
+                self.placed.write(place, caller.workspace, str(path_), self._store.path(str(digest)))
+            record, blobs = record.model_copy(update={"bound": True, "placed": True}), ()
+        told = [(*key, path_) for path_, _ in fresh]
+        with self._db.transaction():
+            self._journal.append(caller.uid, caller.attempt, record, blobs)
+            self._db.run_many(f"UPDATE collected SET told = 1 WHERE {where} AND path = ?", told)  # noqa: S608  a constant
+        self._told[key] = now
+        return True
+
+    def _record(self, key: Key, bound: bool, caller: Caller) -> tuple[OutputRecord, tuple[str, ...]]:
+        """The newest version of a collection, and the files that it needs."""
         rows = self._db.rows(
             "SELECT path, digest, size FROM collected WHERE uid = ? AND deployment = ? AND collection = ? "
             "ORDER BY at DESC, path DESC LIMIT ?", *key, MAX_FILES,
         )  # fmt: skip
         tree = Tree(entries=tuple(sorted(map(_entry, rows), key=lambda entry: entry.path)))
         digest, _ = self._store.put([tree_bytes(tree)])
+        self._see(digest, caller.workspace)
         ref = TreeRef(digest=digest, size=sum(entry.size for entry in tree.entries))
-        bound = stays(self._grants.verify(caller.grant, caller.uid), "artifacts")
-        record = OutputRecord(name=f"{key[1]}/{key[2]}", tree=ref, bound=bound)
         blobs = tuple(dict.fromkeys((*(entry.digest for entry in tree.entries), digest)))
-        with self._db.transaction():
-            self._see(digest, caller.workspace)
-            self._journal.append(caller.uid, caller.attempt, record, blobs)
-            sql = "UPDATE collected SET told = 1 WHERE uid = ? AND deployment = ? AND collection = ?"
-            self._db.run(sql, *key)
-        self._told[key] = now
-        return True
+        return OutputRecord(name=f"{key[1]}/{key[2]}", tree=ref, bound=bound), blobs
 
     def _forget(self) -> None:
         """What is old is in earlier versions; what belongs to an endpoint that is gone has nobody to be told of."""
@@ -131,6 +148,14 @@ class Collected:
             raise Forbidden("BadGrant", f"the grant of {uid} records nothing")
         return caller
 
+    def _check_count(self, batch: Batch) -> None:
+        sql = "SELECT 1 FROM collected WHERE uid = ? AND deployment = ? AND collection = ? LIMIT 1"
+        if self._db.row(sql, batch.uid, batch.deployment, batch.collection) is not None:
+            return
+        found = self._db.rows("SELECT DISTINCT deployment, collection FROM collected WHERE uid = ?", batch.uid)
+        if len(found) >= MOST_COLLECTIONS:
+            raise Refused("LimitExceeded", f"{batch.uid} has {len(found)} collections already, and may have no more")
+
     def _see(self, digest: str, workspace: str) -> None:
         self._db.run("INSERT OR IGNORE INTO visible VALUES (?, ?)", digest, workspace)
 
@@ -139,17 +164,27 @@ class Collected:
 
 
 class CollectedRoutes:
-    """For the routers of a cluster alone."""
+    """For the routers of a cluster, which record for every endpoint, and pods of endpoints, each for its own."""
 
     def __init__(self, pods: Pods, collected: Collected) -> None:
         self._pods, self._collected = pods, collected
 
     def table(self) -> list[Row]:
-        return [("/v1/collected", self.take, ["POST"])]
+        return [("/v1/collected", self.take, ["POST"]), ("/v1/modeldata", self.take_own, ["POST"])]
 
     async def take(self, request: Request) -> Response:
         await run_in_threadpool(self._pods.check_router, token_of(request))
         batch = read_fields(Batch, dict(request.query_params))
+        data = await body_of(request, MAX_BATCH)
+        await run_in_threadpool(self._collected.take, batch, data)
+        return JSONResponse({})
+
+    async def take_own(self, request: Request) -> Response:
+        """What a scoring script collected; whose it is says the pod's token."""
+        caller = await run_in_threadpool(self._pods.who, token_of(request))
+        if caller.kind != "serving":
+            raise Forbidden("Forbidden", f"{caller.uid} is no endpoint")
+        batch = read_fields(Batch, {**request.query_params, "uid": caller.uid})
         data = await body_of(request, MAX_BATCH)
         await run_in_threadpool(self._collected.take, batch, data)
         return JSONResponse({})

@@ -65,7 +65,7 @@ class Door:
         """Lets the pods of an attempt in; those of older attempts are out. Raises Forbidden(BadGrant, StaleAttempt).
 
         A preparation comes under the grant of the job or endpoint that waits for it, and may read and write nothing of
-        that one's. A serving pod fetches what its endpoint may, and writes nothing.
+        that one's. A serving pod fetches what its endpoint may, and writes nothing but records.
         """
         if self.pods is None:
             raise Refused("NotSupported", "this site has no pods")

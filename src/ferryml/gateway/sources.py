@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from pathlib import Path
-from typing import Any
 
 import httpx
 
-from ferryml.compile.tree import check_path
 from ferryml.domain.errors import FerryError, Forbidden, NotFound, Refused, Unavailable
 from ferryml.domain.orders import DatastorePath, Json
 from ferryml.gateway.database import Database
 from ferryml.gateway.journal import Caller
-from ferryml.gateway.objects import Entry, Shelf
+from ferryml.gateway.objects import Entry
+from ferryml.gateway.placed import Shelves, object_name
 from ferryml.gateway.store import SiteStore
 from ferryml.gateway.upstream import Upstream, pieces
 
 THREADS = 4
 Key = tuple[str, str]
-Shelves = Callable[[DatastorePath, str], Shelf[Any]]
 
 
 class Sources:
@@ -69,19 +67,19 @@ class Sources:
     def entries(self, caller: Caller, name: str) -> list[Entry]:
         """What lies at a place; one entry with the path "" when it is a single object."""
         place = self._place(caller, name)
-        return self._shelves(place, caller.workspace).list(_key(place, ""))
+        return self._shelves(place, caller.workspace).list(object_name(place, ""))
 
     def read(self, caller: Caller, name: str, path: str, headers: Mapping[str, str]) -> httpx.Response:
         """One object of a place, its body still to be read; the caller closes it."""
         place = self._place(caller, name)
-        return self._shelves(place, caller.workspace).read(_key(place, path), headers)
+        return self._shelves(place, caller.workspace).read(object_name(place, path), headers)
 
     def write(self, caller: Caller, name: str, path: str, file: Path) -> None:
         """Puts a file to an output's place."""
         if not name.startswith("outputs."):
             raise Forbidden("Forbidden", f"{name[:100]!r} is no output")
         place = self._place(caller, name)
-        self._shelves(place, caller.workspace).write(_key(place, path), file)
+        self._shelves(place, caller.workspace).write(object_name(place, path), file)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -115,11 +113,3 @@ class Sources:
             digest, _ = draft.publish()
         self._db.run("UPDATE sources SET digest = ? WHERE uid = ? AND name = ?", digest, *key)
         return self._store.path(digest)
-
-
-def _key(place: DatastorePath, path: str) -> str:
-    """The object's name in its bucket. Raises Refused(PathEscapes)."""
-    if path:
-        check_path(path)
-    prefix = place.root.partition("://")[2].partition("/")[2]
-    return "/".join(part.strip("/") for part in (prefix, place.path, path) if part.strip("/"))

@@ -6,6 +6,7 @@ from ferryml.runner.bring import bring
 from ferryml.runner.collect import collect
 from ferryml.runner.pod import Pod, options
 from ferryml.runner.ready import ready
+from ferryml.runner.recording import record
 
 
 def main(argv: list[str]) -> int:
@@ -17,4 +18,6 @@ def main(argv: list[str]) -> int:
         print("usage: runner stage|collect --plan PLAN --folder FOLDER, or runner ready")
         return 2
     pod = Pod(given["--plan"], given["--folder"])
-    return bring(pod) if argv[0] == "stage" else collect(pod)
+    if argv[0] == "stage":
+        return bring(pod)
+    return record(pod) if pod.plan.get("kind") == "serving" else collect(pod)

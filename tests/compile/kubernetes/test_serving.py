@@ -8,7 +8,7 @@ from ferryml.compile.kubernetes.plan import Archive
 from ferryml.compile.kubernetes.serving import Served, grace_s, make_revision, order_mark, places, serving_plan
 from ferryml.domain.errors import Refused
 from ferryml.domain.instance_types import read
-from ferryml.domain.orders import EnvironmentOrder, RevisionOrder, TreeRef
+from ferryml.domain.orders import CollectionOrder, EnvironmentOrder, RevisionOrder, TreeRef
 from ferryml.domain.spec.instance_type import BUILT_IN
 from pod_security import faults
 from pod_things import a_cluster
@@ -217,3 +217,37 @@ def test_of_several_pods_one_may_be_drained_and_of_one_alone_the_node_is_never_h
     assert of.budget["spec"]["selector"] == of.deployment["spec"]["selector"]
     assert of.budget["metadata"] == of.service["metadata"]
     assert made(count=1).budget is None
+
+
+COLLECTS = CollectionOrder(script={"Model_Inputs": 0.5}, collections=("request",))
+
+
+def test_a_script_that_collects_has_somebody_beside_it():
+    of = made(a_revision(collect=COLLECTS, environment_variables={"AZUREML_MDC_PORT": "9"}))
+    stage, collect = pod(of)["initContainers"]
+    assert (stage["name"], collect["name"], collect["restartPolicy"]) == ("stage", "collect", "Always")
+    assert not [one for one in faults(pod(of)) if not one.startswith("main ")]
+    given = variables(of)
+    assert given["AZUREML_MDC_CONFIG_PATH"] == "/ferry-plan/mdc-config.json"
+    assert (given["AZUREML_MDC_HOST"], given["AZUREML_MDC_PORT"]) == ("127.0.0.1", "9")
+    settings = json.loads(of.plan["data"]["mdc-config.json"])
+    assert settings["collections"]["model_inputs"]["sampleRatePercentage"] == 50
+    told = json.loads(of.plan["data"]["job.json"])["collects"]
+    assert (told["uid"], told["collections"], told["partition"]) == ("endpoint.w.e", ["Model_Inputs"], "%Y/%m/%d/%H")
+
+
+def test_what_routers_record_is_nothing_to_pods():
+    payloads = a_revision(collect=CollectionOrder(collections=("request",)))
+    assert [one["name"] for one in pod(made(payloads))["initContainers"]] == ["stage"]
+    assert order_mark(payloads) == order_mark(a_revision())
+    both = a_revision(collect=COLLECTS)
+    assert order_mark(both) == order_mark(a_revision(collect=COLLECTS.model_copy(update={"collections": ()})))
+    assert (
+        len(
+            {
+                order_mark(one)
+                for one in (both, payloads, a_revision(collect=COLLECTS.model_copy(update={"rolling": "day"})))
+            }
+        )
+        == 3
+    )

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from ferryml.agent.ports import LogRead
 from ferryml.backends.local.serving_files import Content, RevisionFolder, folder_of
-from ferryml.backends.local.serving_instance import Environments, Instance, Record, Site
+from ferryml.backends.local.serving_instance import Environments, Instance, Record, Scripts, Site
 from ferryml.domain.errors import Refused
 from ferryml.domain.orders import RevisionOrder
 from ferryml.domain.seen import InstanceSeen
@@ -27,10 +27,12 @@ _ORDER = "revision.json"
 class LocalServing:
     """Implements `agent.ports.ServingBackend`. One thread looks after all instances; every method returns at once."""
 
-    def __init__(self, root: Path, content: Content, environments: Environments) -> None:
-        self._root = root
+    def __init__(
+        self, root: Path, content: Content, environments: Environments, scripts: Scripts | None = None
+    ) -> None:
+        self._root, self._scripts = root, scripts or Scripts()
         self._workers = ThreadPoolExecutor(8, thread_name_prefix="serving-work")
-        self._site = Site(content, environments, self._workers)
+        self._site = Site(content, environments, self._workers, self._scripts)
         self._lock = threading.Lock()
         self._instances: dict[tuple[str, str, int], Instance] = {}
         self._over = threading.Event()
@@ -47,6 +49,7 @@ class LocalServing:
                 "Deploy it to a Kubernetes compute, or bring a script.",
             )
         with self._lock:
+            self._scripts.serve(uid, rev)
             for instance in range(count):
                 self._keep(uid, rev, instance)
             self._end(uid, rev.revision, count, grace_s)
@@ -128,6 +131,7 @@ class LocalServing:
     def _left(self, one: Instance) -> None:
         if not any(other.folder.path == one.folder.path for other in self._instances.values()):
             one.folder.drop_files()
+            self._scripts.forget(one.revision.revision)
 
     def _adopt(self) -> None:
         for file in sorted(self._root.glob(f"*/*/{_ORDER}")):
@@ -137,6 +141,7 @@ class LocalServing:
             except (OSError, ValueError, KeyError, ValidationError):
                 log.warning("%s cannot be read; its instances are not taken over", file)
                 continue
+            self._scripts.serve(uid, order)
             for record_file in sorted(file.parent.glob("instance-*.json")):
                 record = Record(**json.loads(record_file.read_text(encoding="utf-8")))
                 one = Instance(order, self._folder(uid, order.revision), record, self._site)

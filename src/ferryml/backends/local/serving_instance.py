@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Mapping
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from ferryml.backends.local.serving_health import (
     restart_delay,
 )
 from ferryml.backends.local.serving_process import Child, Identity, Program, end_group
+from ferryml.compile.collecting import CONFIG, script_collections, settings_file
 from ferryml.compile.serving import argv, routes, takes_any_port, variables
 from ferryml.domain.errors import FerryError
 from ferryml.domain.orders import RevisionOrder
@@ -35,6 +37,20 @@ class Environments(Protocol):
     """What serving needs of the maker of environments."""
 
     def environment(self, key: str) -> EnvSeen: ...
+
+
+class Scripts:
+    """Takes what scoring scripts collect by themselves; this one takes nothing."""
+
+    def serve(self, uid: str, revision: RevisionOrder) -> None:
+        """Records of this revision are expected from now on; said again, the last word counts."""
+
+    def forget(self, revision: str) -> None:
+        """It runs no more."""
+
+    def variables(self, revision: RevisionOrder, settings: Path) -> Mapping[str, str]:
+        """What its program must be given to find the door, and its settings in that file."""
+        return {}
 
 
 @dataclass(slots=True)
@@ -63,6 +79,7 @@ class Site:
     environments: Environments
     workers: Executor
     """Runs what blocks: copying files, asking probes."""
+    scripts: Scripts
 
 
 class Instance:
@@ -184,6 +201,7 @@ class Instance:
             "PATH": f"{Path(python).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}",
             "VIRTUAL_ENV": str(Path(python).parent.parent),
             "XDG_RUNTIME_DIR": str(self.folder.path),
+            **self._collecting(),
         }
         program = Program(
             argv(revision, python, record.port), Path(places.app_root),
@@ -195,6 +213,15 @@ class Instance:
         record.ready, record.reason = False, "starting"
         self._watch(well=False)
         self.save()
+
+    def _collecting(self) -> Mapping[str, str]:
+        """Written at each start, so that a program reads what holds then."""
+        asked = script_collections(self.revision)
+        if asked is None:
+            return {}
+        file = self.folder.path / CONFIG
+        file.write_text(settings_file(asked), encoding="utf-8")
+        return self._site.scripts.variables(self.revision, file)
 
     def _watch(self, well: bool) -> None:
         now = time.monotonic()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ferryml.compile.collecting import CONFIG, script_collections, script_variables, settings_file, told_to_the_door
 from ferryml.compile.kubernetes.cluster import Cluster
 from ferryml.compile.kubernetes.images import pull_secrets, user_image
 from ferryml.compile.kubernetes.job import node_selector
@@ -24,6 +25,7 @@ from ferryml.compile.kubernetes.pods import (
     Owner,
     own_container,
     pod_security,
+    sidecar,
     tolerations,
     user_security,
     volumes,
@@ -65,6 +67,8 @@ PRESTOP_S = 5
 GRACE_SLACK_S = 10
 SLEEP_SINCE = (1, 30)
 PROGRESS_S = 1200
+COLLECT_EVERY_S = 10
+"""How long records of a script wait for company."""
 _SIMPLE = re.compile(r"[^;&|<>()`\n=]+")
 
 Json = Any
@@ -112,8 +116,11 @@ def order_mark(revision: RevisionOrder) -> str:
     """Differs when pods must be made anew; counts and limits that only router and autoscaler follow are no part."""
     free = {"instances", "max_instances", "target_utilization", "max_concurrent_requests", "max_queue_wait_ms",
             "request_timeout_ms", "residency"}  # fmt: skip
-    text = json.dumps(revision.model_dump(mode="json", exclude=free), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+    said = revision.model_dump(mode="json", exclude=free)
+    # requests and answers are recorded by routers; pods have only to do with what their script records
+    own = script_collections(revision)
+    said["collect"] = None if own is None else {"script": own.script, "rolling": own.rolling}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def grace_s(revision: RevisionOrder) -> int:
@@ -140,9 +147,19 @@ def serving_plan(served: Served, cluster: Cluster) -> dict[str, Json]:
         "kind": "serving", "uid": served.uid, "attempt": 1, "gateway": cluster.gateway_url, "ca": f"{PLAN}/ca.pem",
         "token_file": f"{TOKEN}/token", "door_port": DOOR_PORT, "overlay": "",
         "environment": None if archive is None else {"digest": archive.digest, "size": archive.size},
+        **_collects(served),
         "needs": needs, "notes": [], "env": {}, "command": "", "grace_s": 0, "upload_patience_s": STAGE_PATIENCE_S,
         **brought(bring),
     }  # fmt: skip
+
+
+def _collects(served: Served) -> dict[str, Json]:
+    """For the container beside the program, where its script collects."""
+    asked = script_collections(served.revision)
+    if asked is None:
+        return {}
+    told = told_to_the_door(served.uid, served.endpoint, served.revision, asked)
+    return {"collects": {**told, "every_s": COLLECT_EVERY_S}}
 
 
 def places(revision: RevisionOrder) -> Places:
@@ -168,8 +185,10 @@ def _meta(served: Served) -> dict[str, Json]:
 
 
 def _config_map(served: Served, cluster: Cluster, meta: Mapping[str, Json]) -> dict[str, Json]:
-    script = {MLFLOW_ENTRY: SCRIPT} if served.revision.flavor == "mlflow" else {}
-    data = {"job.json": json.dumps(serving_plan(served, cluster), sort_keys=True), "ca.pem": cluster.ca, **script}
+    more = {MLFLOW_ENTRY: SCRIPT} if served.revision.flavor == "mlflow" else {}
+    if (asked := script_collections(served.revision)) is not None:
+        more[CONFIG] = settings_file(asked)
+    data = {"job.json": json.dumps(serving_plan(served, cluster), sort_keys=True), "ca.pem": cluster.ca, **more}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": dict(meta), "data": data}
 
 
@@ -226,11 +245,15 @@ def _pod(served: Served, cluster: Cluster, name: str) -> dict[str, Json]:
         "terminationGracePeriodSeconds": grace_s(revision),
         "securityContext": pod_security(cluster),
         "tolerations": tolerations(cluster, served.workspace, served.compute, kind.spec.tolerations),
-        "initContainers": [own_container(STAGE, STAGE, cluster, ())],
+        "initContainers": [own_container(STAGE, STAGE, cluster, ()), *_sidecars(revision, cluster)],
         "containers": [_main(served, cluster)],
         "volumes": volumes(name, "", None),
         **{key: value for key, value in optional.items() if value},
     }
+
+
+def _sidecars(revision: RevisionOrder, cluster: Cluster) -> list[dict[str, Json]]:
+    return [sidecar(cluster, ())] if script_collections(revision) is not None else []
 
 
 def _main(served: Served, cluster: Cluster) -> dict[str, Json]:
@@ -239,6 +262,8 @@ def _main(served: Served, cluster: Cluster) -> dict[str, Json]:
     kind = with_resources(served.instance_type, revision.resources)
     port = asked.scoring[0]
     known = variables(revision, places(revision), port)
+    if script_collections(revision) is not None:
+        known = {**script_variables(f"{PLAN}/{CONFIG}", "127.0.0.1", DOOR_PORT), **known}
     ports = {"name": SCORE, "containerPort": port, "protocol": "TCP"}
     return {
         "name": MAIN,

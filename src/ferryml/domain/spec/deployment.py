@@ -121,8 +121,8 @@ class CollectedData(Spec):
     """Where a collection is kept."""
 
     name: AssetName | None = Field(None, description="Data asset; none: ENDPOINT-DEPLOYMENT-COLLECTION.")
-    path: str | None = Field(None, description="Datastore path; none: the workspace's store.")
-    version: Version | None = Field(None, description="Version of the asset; none: 1.")
+    path: str | None = Field(None, description="Datastore path for its records alone; none: the workspace's store.")
+    version: Version | None = Field(None, description="First version of the asset, later ones are counted; none: 1.")
 
 
 class Collection(Spec):
@@ -131,6 +131,9 @@ class Collection(Spec):
     enabled: Flag = Field(False, description="Whether it is recorded.")
     data: CollectedData | None = Field(None, description="Where it is kept; none: the default place.")
     client_id: str = Field("", description="Identity used to write; empty: the endpoint's.")
+    sampling_rate: Share | None = Field(
+        None, description="Share of the records of a collection that the script makes; none: data_collector's."
+    )
 
 
 class RequestLogging(Spec):
@@ -147,7 +150,7 @@ class DataCollector(Spec):
         "hour", description="One file for each."
     )
     collections: Annotated[dict[str, Annotated[Collection, NoneIsEmpty]], NoneIsEmpty] = Field(
-        {}, description="Name -> settings; request and response are built in."
+        {}, description="Name -> settings; request and response are built in, others the scoring script makes."
     )
     request_logging: RequestLogging | None = Field(None, description="Headers to keep; none: none.")
 
