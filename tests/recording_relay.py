@@ -24,6 +24,7 @@ class RecordingRelay:
         self._outward = ssl.create_default_context(cafile=str(authority))
         self._sent = bytearray()
         self._lock = threading.Lock()
+        self._open: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="recording-relay", daemon=True)
         self._thread.start()
@@ -37,16 +38,29 @@ class RecordingRelay:
             return bytes(self._sent[since:])
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._server.close)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
+
+    async def _end(self) -> None:
+        """Whoever is connected is cut off."""
+        self._server.close()
+        for writer in self._open:
+            writer.transport.abort()
+        if passing := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(passing, timeout=5)
 
     async def _serve(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        self._open.add(back)
         with contextlib.suppress(OSError):
             far, on = await asyncio.open_connection(
                 "127.0.0.1", self._target, ssl=self._outward, server_hostname="127.0.0.1"
             )
+            self._open.add(on)
             await asyncio.gather(self._pass(near, on, True), self._pass(far, back, False))
+            self._open.discard(on)
+        self._open.discard(back)
         back.close()
 
     async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, keep: bool) -> None:

@@ -358,13 +358,8 @@ def _begin(deps: Deps, now: Turn, caller: Caller, change: Change) -> None:
         caller, workspace, "deployment.create" if champion is None else "deployment.update",
         f"deployment:{key}", {"revision": revision.revision, "model": revision.model_name, "rollout": order.rollout},
     )  # fmt: skip
-    begun = {
-        "kind": "deploy",
-        **operation,
-        "deployment": spec.name,
-        "revision": revision.revision,
-        "rollout": order.rollout,
-    }
+    told = {"deployment": spec.name, "revision": revision.revision, "rollout": order.rollout}
+    begun = {"kind": "deploy", **operation, **told}
     begin(deps, now, parent, begun, rollout=order.model_dump(mode="json"), rollout_status=None)
 
 
