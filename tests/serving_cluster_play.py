@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from cluster_play import IMAGE, SYSTEM, World
+import kubebox_images as images
+from cluster_play import IMAGE, SYSTEM, World, merged
 from ferryml.compile.serving import SERVER
 from kubebox.cluster import Cluster
 from system_play import W, until
@@ -25,6 +27,30 @@ ENVIRONMENT = {
 }  # fmt: skip
 SMALL = {"requests": {"cpu": "50m", "memory": "100Mi"}, "limits": {"cpu": "1", "memory": "300Mi"}}
 PACKAGES = (SERVER, "mlflow-skinny", "pandas", COLLECTOR)
+
+
+VALUES = {
+    "cluster": {"default_image": IMAGE}, "router": {"threads": 1},
+    "inference": {"enabled": True, "allowInsecureConnections": True},
+}  # fmt: skip
+"""Of every installation that serves."""
+
+
+@contextmanager
+def installed(clusters, component, folder: Path, values: Mapping[str, Any], **settings: Any) -> Iterator[Serving]:
+    """A server, and a cluster of one node that has joined it."""
+    helm = component("helm")["helm"]
+    component("buildah")
+    world = World(folder, helm, PACKAGES)
+    try:
+        world.serve()
+        cluster = clusters.kubebox("cloud")
+        cluster.load_image(images.build("router"))
+        world.install(cluster, "cloud", "eu", (NAMESPACE,), merged(VALUES, values), **settings)
+        world.attach(NAMESPACE, "cloud", NAMESPACE)
+        yield Serving(world, cluster, folder)
+    finally:
+        world.close()
 
 
 def says(value: object, more: str = "") -> str:

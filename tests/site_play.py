@@ -127,6 +127,9 @@ class PlayGateway:
     def fetch(self, digest: str, grant: str) -> Path:
         raise NotImplementedError
 
+    def model(self, key: str, grant: str) -> TreeRef:
+        raise NotImplementedError
+
     def append_log(self, uid: str, attempt: int, path: str, data: bytes) -> None:
         self.logs[uid, path] = self.logs.get((uid, path), b"") + data
 

@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from ferryml.agent.endpoint_files import Files
-from ferryml.domain.errors import Forbidden, Unavailable
-from ferryml.domain.orders import EnvironmentOrder
+from ferryml.domain.errors import Forbidden, Refused, Unavailable
+from ferryml.domain.orders import DatastorePath, EnvironmentOrder, ModelSource
 from fixtures_serving import a_revision, until
 
 UID = "endpoint.w.e"
@@ -15,6 +15,7 @@ UID = "endpoint.w.e"
 class Door:
     def __init__(self, shelf) -> None:
         self.shelf, self.asked, self.error = shelf, [], None
+        self.models = {}
         self.gate = threading.Event()
         self.gate.set()
 
@@ -24,6 +25,13 @@ class Door:
         if self.error:
             raise self.error
         return self.shelf.at(digest)
+
+    def model(self, key, grant):
+        self.gate.wait(5)
+        self.asked.append((key, grant))
+        if self.error:
+            raise self.error
+        return self.models[key]
 
     def read(self, digest, grant):
         return self.fetch(digest, grant).read_bytes()
@@ -36,7 +44,7 @@ def door(shelf) -> Door:
 
 @pytest.fixture
 def files(door):
-    made = Files(door.read, door.fetch)
+    made = Files(door.read, door.model, door.fetch)
     yield made
     made.close()
 
@@ -110,7 +118,7 @@ def test_forgotten_is_fetched_anew(files, door, shelf):
 
 
 def test_where_pods_bring_everything_only_a_bound_models_environment_is_read(door, shelf):
-    files = Files(door.read)
+    files = Files(door.read, door.model)
     assert files.prepared(UID, a_revision(shelf, "x = 1"), "g", 1).state == "ready"
     assert door.asked == []
     model = shelf.tree({"MLmodel": "flavors: {}", "requirements.txt": "mlflow==3.1\n", "big": "x"})
@@ -119,3 +127,35 @@ def test_where_pods_bring_everything_only_a_bound_models_environment_is_read(doo
     assert "mlflow==3.1" in files.resolved(UID, bound).environment.pip
     assert len(door.asked) == 3
     files.close()
+
+
+SOURCE = ModelSource(place=DatastorePath(datastore="shelf", kind="s3", root="s3://b", path="m"), key="model:m:1")
+
+
+def test_a_model_on_a_datastore_is_put_into_its_revision(files, door, shelf):
+    door.models["model:m:1"] = shelf.tree({"a": b"1"}, name="m")
+    door.error = Unavailable("Unavailable", "model:m:1 is being fetched")
+    revision = a_revision(shelf, "x = 1", model_source=SOURCE)
+    until(lambda: "being fetched" in files.prepared(UID, revision, "g", 1).reason, 5)
+    assert files.resolved(UID, revision).model is None
+    door.error = None
+    assert settled(files, revision).state == "ready"
+    assert files.resolved(UID, revision).model == door.models["model:m:1"]
+    files.forget(UID)
+    assert files.resolved(UID, revision).model is None
+
+
+def test_on_a_cluster_the_gateway_has_it_and_its_files_say_the_environment(door, shelf):
+    files = Files(door.read, door.model)
+    door.models["model:m:1"] = shelf.tree({"MLmodel": b"{}", "requirements.txt": b"mlflow==3.1\n"})
+    fields = {"flavor": "mlflow", "code": None, "environment": EnvironmentOrder(key="")}
+    revision = a_revision(shelf, "", model_source=SOURCE, **fields)
+    assert settled(files, revision).state == "ready"
+    made = files.resolved(UID, revision)
+    assert (made.model, "mlflow==3.1" in made.environment.pip) == (door.models["model:m:1"], True)
+    files.close()
+
+
+def test_what_has_changed_on_its_datastore_is_refused(files, door, shelf):
+    door.error = Refused("DigestMismatch", "m is not what it was")
+    assert settled(files, a_revision(shelf, "", model_source=SOURCE)).code == "DigestMismatch"

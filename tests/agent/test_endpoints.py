@@ -18,7 +18,14 @@ from ferryml.backends.local.serving import LocalServing
 from ferryml.backends.local.serving_captures import CaptureFile
 from ferryml.domain.errors import Unavailable
 from ferryml.domain.link import Wish
-from ferryml.domain.orders import EndpointOrder, FeedbackOrder, RolloutOrder, RolloutStep
+from ferryml.domain.orders import (
+    DatastorePath,
+    EndpointOrder,
+    FeedbackOrder,
+    ModelSource,
+    RolloutOrder,
+    RolloutStep,
+)
 from ferryml.domain.routes import key_id
 from ferryml.domain.seen import StoredStatus
 from ferryml.domain.statuses import GoneStatus
@@ -47,6 +54,7 @@ class Door:
         self.shelf = shelf
         self.logs: dict[str, bytes] = {}
         self.fetched: list[tuple[str, str]] = []
+        self.away = False
 
     def renew(self, uid, grant): ...
 
@@ -55,6 +63,11 @@ class Door:
     def fetch(self, digest, grant):
         self.fetched.append((digest, grant))
         return self.shelf.at(digest)
+
+    def model(self, key, grant):
+        if self.away:
+            raise Unavailable("Unavailable", "the gateway is away")
+        return self.shelf.tree({"weights": b"7"}, name="m")
 
     def append_log(self, uid, attempt, path, data):
         self.logs[path] = self.logs.get(path, b"") + data
@@ -344,3 +357,35 @@ def test_a_gateway_that_is_away_keeps_nobody_from_serving(site, monkeypatch):
     monkeypatch.setattr(site.door, "renew", away)
     site.wish(a_revision(site.shelf, says("old"), A), serving={"blue": A}, traffic={"blue": 100})
     assert site.turn().weights == {A: 100}
+
+
+READS = """
+import os
+
+def init():
+    global said
+    said = open(os.path.join(os.environ["AZUREML_MODEL_DIR"], "m", "weights")).read()
+
+def run(raw):
+    return [said]
+"""
+
+
+def test_a_model_on_a_datastore_serves_also_while_nobody_says_which_it_is(site):
+    """After a restart of the agent the gateway is asked again; what runs is not made anew without its model."""
+    place = DatastorePath(datastore="shelf", kind="local", root="/r", path="m")
+    source = ModelSource(place=place, key="model:m:1")
+    revision = a_revision(site.shelf, READS, A, model_name="model:m:1", model_source=source)
+    plan = RolloutOrder(rollout="r1", deployment="blue", champion=None, candidate=A)
+    site.wish(revision, rollout=plan, traffic={"blue": 100})
+    site.until(lambda status: status.rollout.state == "promoted")
+    site.wish(revision, serving={"blue": A}, traffic={"blue": 100})
+    site.until(lambda status: status.weights == {A: 100})
+    assert site.ask()[1] == ["7"]
+    site.end(keep=True)
+    site.door.away = True
+    site.begin()
+    site.until(lambda status: status.weights == {A: 100})
+    assert until(lambda: site.turn() and site.ask()[0] == 200, 20)
+    site.door.away = False
+    site.until(lambda status: status.revisions[0].state == "Succeeded")

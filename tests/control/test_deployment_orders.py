@@ -4,7 +4,7 @@ import pytest
 
 from control_play import OWNER, WORKSPACE, bound_job, done
 from ferryml.compile.serving import SERVER
-from ferryml.control import assets, deployment_orders
+from ferryml.control import assets, datastores, deployment_orders
 from ferryml.domain.errors import FerryError
 from ferryml.domain.spec.deployment import OnlineDeployment
 from site_answers import a_cluster
@@ -206,3 +206,44 @@ def test_a_script_may_collect_and_a_model_alone_cannot(play):
     made = resolve(play, model=model(play), code_configuration=code(play), environment=PIP, **collects)
     assert made.revision.collect.script == {"model_inputs": 1.0}
     assert refused(play, model=model(play, "f", MLFLOW, "mlflow_model"), **collects) == "NotSupported"
+
+
+def on_datastore(play, backend="local", kind="custom_model", **fields):
+    place = {"name": "shelf", "type": "local", "root": "/data", "site": "cloud", **fields}
+    datastores.create(play.deps, OWNER, WORKSPACE, {key: value for key, value in place.items() if value})
+    path = "azureml://datastores/shelf/paths/models/digits"
+    assets.create(play.deps, OWNER, WORKSPACE, "model", {"name": "m", "path": path, "type": kind})
+    return "azureml:m:1"
+
+
+def test_a_model_on_a_datastore_is_served_where_the_site_reads_it(play):
+    play.site(zone="eu", consent=True)
+    named = on_datastore(play)
+    made = resolve(play, model=named, code_configuration=code(play), environment=PIP)
+    revision = made.revision
+    assert (revision.model, revision.model_name, revision.model_source.key) == (None, "model:m:1", "model:m:1")
+    assert (revision.model_source.place.root, revision.model_source.place.path) == ("/data", "models/digits")
+    assert revision.residency.zones == ("eu",)
+    assert {edge.relation: edge.source for edge in made.edges}["deployed"] == "model:m:1"
+    inline = {"path": "azureml://datastores/shelf/paths/x", "type": "custom_model"}
+    made = resolve(play, model=inline, code_configuration=code(play), environment=PIP)
+    assert made.revision.model_source.key == f"revision:{made.revision.revision}"
+
+
+def test_only_its_files_say_what_an_mlflow_model_on_a_datastore_needs(play):
+    play.site(consent=True)
+    revision = resolve(play, model=on_datastore(play, kind="mlflow_model")).revision
+    assert (revision.flavor, revision.environment.key) == ("mlflow", "")
+
+
+def test_models_that_the_site_cannot_or_must_not_read_are_refused(play):
+    play.site(zone="eu")
+    play.site("onprem", zone="onprem", compute="c2")
+    fields = {"model": on_datastore(play), "code_configuration": code(play), "environment": PIP}
+    assert refused(play, compute="c2", **fields) == "ResidencyViolation"
+    bucket = {"name": "bucket", "type": "s3", "bucket": "b"}
+    datastores.create(play.deps, OWNER, WORKSPACE, bucket)
+    fields["model"] = {"path": "azureml://datastores/bucket/paths/x", "type": "custom_model"}
+    assert refused(play, **fields) == "NotSupported"
+    fields["model"] = {"path": "https://example.com/m.pkl", "type": "custom_model"}
+    assert refused(play, **fields) == "NotSupported"

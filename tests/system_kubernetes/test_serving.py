@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,19 +12,14 @@ import httpx
 import pytest
 
 import kubebox.images
-import kubebox_images as images
-from cluster_play import IMAGE, World
+from cluster_play import IMAGE
 from ferryml.domain.curated import TRITON_IMAGE
-from serving_cluster_play import COLLECTOR, NAMESPACE, PACKAGES, Serving, says
+from serving_cluster_play import Serving, installed, says
 from system_play import Callers, W
 
 TRITON = "ferry-tests/triton:1"
 """What stands in for it; see tests/fixtures/triton."""
-VALUES = {
-    "cluster": {"image_patience_s": 10, "default_image": IMAGE}, "router": {"threads": 1, "collect_ship_s": 1},
-    "inference": {"enabled": True, "allowInsecureConnections": True},
-    "workloads": {"imageAliases": {TRITON_IMAGE: TRITON}},
-}  # fmt: skip
+VALUES = {"cluster": {"image_patience_s": 10}, "workloads": {"imageAliases": {TRITON_IMAGE: TRITON}}}
 RAISES = "def init(): raise RuntimeError('no weights here')\ndef run(d): return [1]\n"
 CUSTOM = {
     "name": "own", "image": IMAGE,
@@ -64,19 +57,8 @@ mlflow.pyfunc.save_model(sys.argv[1], python_model=lambda rows: rows * 2, pip_re
 @pytest.fixture(scope="module")
 def serving(clusters, component, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A server, and a cluster of one node that has joined it."""
-    helm = component("helm")["helm"]
-    component("buildah")
-    folder: Path = tmp_path_factory.mktemp("serving")
-    world = World(folder, helm, PACKAGES)
-    try:
-        world.serve()
-        cluster = clusters.kubebox("cloud")
-        cluster.load_image(images.build("router"))
-        world.install(cluster, "cloud", "eu", (NAMESPACE,), VALUES, collect_publish_s=1)
-        world.attach(NAMESPACE, "cloud", NAMESPACE)
-        yield Serving(world, cluster, folder)
-    finally:
-        world.close()
+    with installed(clusters, component, tmp_path_factory.mktemp("serving"), VALUES) as made:
+        yield made
 
 
 def test_a_script_becomes_pods_that_answer(serving: Serving) -> None:
@@ -162,94 +144,6 @@ def test_a_container_of_ones_own_and_an_mlflow_model(serving: Serving) -> None:
     assert serving.ask("flow", {"input_data": [[1], [2]]})[0] == 200
     for name in ("own", "flow"):
         serving.world.ferry("online-endpoint", "delete", "-n", name, "-y")
-
-
-ECHOES = """
-import json
-def init(): pass
-def run(raw): return [json.loads(raw)["digit"]]
-"""
-PAYLOADS = {
-    "collections": {"request": {"enabled": "true"}, "response": {"enabled": "true"}},
-    "request_logging": {"capture_headers": ["x-tenant"]},
-}  # fmt: skip
-
-
-def test_requests_and_answers_are_recorded_and_labels_make_accuracy(serving: Serving) -> None:
-    serving.endpoint("kept")
-    serving.deploy(serving.document("kept", score=ECHOES, data_collector=PAYLOADS), "--all-traffic")
-    answers = [serving.answer("kept", {"digit": digit}, **{"x-tenant": "acme", "x-secret": "s"}) for digit in (1, 2, 3)]
-    assert [said.json() for said in answers] == [[1], [2], [3]]
-    ids = [said.headers["x-request-id"] for said in answers]
-
-    def recorded(collection: str) -> Any:
-        every = serving.events(f"kept-blue-{collection}")
-        return every if sum(map(len, every.values())) == 3 else None
-
-    asked = serving.until(lambda: recorded("request"))
-    assert all(re.fullmatch(r"\d{4}/\d\d/\d\d/\d\d/[^/]+\.jsonl", path) for path in asked)
-    events = {one["xrequestid"]: one for lines in asked.values() for one in lines}
-    assert [events[one]["data"] for one in ids] == [{"digit": 1}, {"digit": 2}, {"digit": 3}]
-    assert (events[ids[0]]["type"], events[ids[0]]["specversion"]) == ("azureml.inference.request", "1.0")
-    assert events[ids[0]]["headers"]["x-tenant"] == "acme"
-    assert "x-secret" not in events[ids[0]]["headers"]
-    given = serving.until(lambda: recorded("response"))
-    assert {one["correlationid"]: one["data"] for lines in given.values() for one in lines}[ids[2]] == [3]
-    asset = serving.asset("kept-blue-request")
-    assert (asset["type"], asset["tags"]["endpoint"]) == ("uri_folder", "kept")
-
-    for one, label in zip(ids, ("1", "2", "9"), strict=True):
-        serving.world.ferry("online-endpoint", "feedback", "-n", "kept", "--request-id", one, "--label", label)
-
-    def accuracy() -> Any:
-        said = json.loads(serving.world.ferry("online-endpoint", "stats", "-n", "kept"))
-        found = said["deployments"]["blue"].get("accuracy")
-        return found if found and found["labels"] == 3 else None
-
-    assert serving.until(accuracy)["correct"] == 2
-    table = serving.world.ferry("online-endpoint", "stats", "-n", "kept", "-o", "table")
-    assert table.splitlines()[2].split()[-1] == "3"
-    serving.world.ferry("online-endpoint", "delete", "-n", "kept", "-y")
-
-
-COLLECTS = """
-import json
-import pandas as pd
-from azureml.ai.monitoring import Collector
-
-def init():
-    global inputs, outputs
-    inputs = Collector(name="model_inputs")
-    outputs = Collector(name="model_outputs")
-
-def run(raw):
-    frame = pd.DataFrame(json.loads(raw))
-    context = inputs.collect(frame)
-    doubled = frame * 2
-    outputs.collect(doubled, context)
-    return doubled.to_dict(orient="records")
-"""
-"""As users of the other platform write it."""
-SCRIPTED = {"collections": {"model_inputs": {"enabled": "true"}, "model_outputs": {"enabled": "true"}}}
-COLLECTING = {
-    "name": "collecting", "image": IMAGE,
-    "conda_file": {"dependencies": ["python>=3.11", {"pip": ["azureml-inference-server-http", COLLECTOR, "pandas"]}]},
-}  # fmt: skip
-
-
-def test_what_a_script_collects_becomes_data_assets(serving: Serving) -> None:
-    """Each half of a record knows the other by what `collect` gave back."""
-    serving.endpoint("script")
-    made = serving.document("script", score=COLLECTS, data_collector=SCRIPTED, environment=COLLECTING)
-    serving.deploy(made, "--all-traffic")
-    assert serving.ask("script", [{"a": 1}, {"a": 2}]) == (200, [{"a": 2}, {"a": 4}])
-    inputs = serving.until(lambda: serving.events("script-blue-model_inputs"))
-    outputs = serving.until(lambda: serving.events("script-blue-model_outputs"))
-    ((given,),), ((made_of_it,),) = inputs.values(), outputs.values()
-    assert (given["data"], made_of_it["data"]) == ([{"a": 1}, {"a": 2}], [{"a": 2}, {"a": 4}])
-    assert given["correlationid"] == made_of_it["correlationid"]
-    assert given["type"] == "azureml.inference.model_inputs"
-    serving.world.ferry("online-endpoint", "delete", "-n", "script", "-y")
 
 
 def test_a_triton_model_is_asked_at_its_own_routes(serving: Serving) -> None:

@@ -22,20 +22,25 @@ class Files:
 
     Args:
         read: (digest, grant) -> bytes, of manifests and small files.
+        model: (key, grant) -> a model that lies on a datastore, in the site store.
         bring: fetches into the site store; None on clusters, whose pods bring what they need.
     """
 
-    def __init__(self, read: Content, bring: Callable[[str, str], object] | None = None, parallel: int = 2) -> None:
-        self._read, self._bring_in = read, bring
+    def __init__(
+        self, read: Content, model: Callable[[str, str], TreeRef], bring: Callable[[str, str], object] | None = None,
+        parallel: int = 2,
+    ) -> None:  # fmt: skip
+        self._read, self._model, self._bring_in = read, model, bring
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="serving-fetch")
         self._lock = threading.Lock()
         self._environments: dict[tuple[str, str], EnvironmentOrder] = {}
+        self._models: dict[tuple[str, str], TreeRef] = {}
         self._running: dict[tuple[str, str], tuple[int, Future[None]]] = {}
 
     def prepared(self, uid: str, revision: RevisionOrder, grant: str, generation: int) -> Prepared:
         """Where it stands; starts it when it was never asked for. Never blocks."""
         key = (uid, revision.revision)
-        if self._bring_in is None and not _asks_its_files(revision):
+        if self._bring_in is None and not _asks_its_files(revision) and revision.model_source is None:
             return _READY
         with self._lock:
             asked, future = self._running.get(key, (-1, None))
@@ -54,10 +59,12 @@ class Files:
             return Prepared("failed", error.message, error.code)
 
     def resolved(self, uid: str, revision: RevisionOrder) -> RevisionOrder:
-        """The revision with its environment: one whose model never left the site asks for it in its own files."""
+        """The revision with what only the site knows: a model on a datastore, an environment that its files ask for."""
+        key = (uid, revision.revision)
         with self._lock:
-            found = self._environments.get((uid, revision.revision))
-        return revision if found is None else revision.model_copy(update={"environment": found})
+            known = {"environment": self._environments.get(key), "model": self._models.get(key)}
+        found = {name: one for name, one in known.items() if one is not None}
+        return revision.model_copy(update=found) if found else revision
 
     def forget(self, uid: str, keep: frozenset[str] = frozenset()) -> None:
         """Revisions of the endpoint that are of no interest any more."""
@@ -65,6 +72,7 @@ class Files:
             for key in [key for key in self._running if key[0] == uid and key[1] not in keep]:
                 del self._running[key]
                 self._environments.pop(key, None)
+                self._models.pop(key, None)
 
     def close(self) -> None:
         """Fetches under way end by themselves."""
@@ -75,6 +83,8 @@ class Files:
         return Prepared("waiting", "bringing model and code to the site")
 
     def _fetch(self, key: tuple[str, str], revision: RevisionOrder, grant: str) -> None:
+        if revision.model_source is not None:
+            revision = revision.model_copy(update={"model": self._model(revision.model_source.key, grant)})
         for ref in (revision.code, revision.model):
             if ref is not None and self._bring_in is not None:
                 for entry in self._entries(ref, grant):
@@ -83,6 +93,9 @@ class Files:
             environment = mlflow_environment(self._model_files(revision.model, grant), None)
             with self._lock:
                 self._environments[key] = environment
+        if revision.model_source is not None and revision.model is not None:
+            with self._lock:  # the last step: what is resolved is whole
+                self._models[key] = revision.model
 
     def _entries(self, ref: TreeRef, grant: str) -> tuple[TreeEntry, ...]:
         if ref.kind == "tree":

@@ -174,7 +174,7 @@ class EndpointAgent:
             try:
                 if count == 0:
                     self._hands.backend.stop(uid, name, self._rules.grace_s)
-                elif name in orders:
+                elif name in orders and _is_whole(orders[name]):
                     self._hands.backend.scale(uid, orders[name], count, self._rules.grace_s)
             except FerryError as error:
                 trouble = error
@@ -267,7 +267,12 @@ class EndpointAgent:
 
 
 def _brought_by(gateway: GatewayDoor) -> Files:
-    return Files(lambda digest, grant: gateway.fetch(digest, grant).read_bytes(), gateway.fetch)
+    return Files(lambda digest, grant: gateway.fetch(digest, grant).read_bytes(), gateway.model, gateway.fetch)
+
+
+def _is_whole(revision: RevisionOrder) -> bool:
+    """Whether anything can be made of it: after a restart the gateway must say first which model it is."""
+    return revision.model_source is None or revision.model is not None
 
 
 def _with_counts(order: EndpointOrder, scaled: Mapping[str, ScaleMemory]) -> EndpointOrder:

@@ -134,6 +134,10 @@ class GatewayDoor(Protocol):
         """Path of the verified bytes in the site store, fetched from the server when absent (blocks).
         Raises Forbidden(BadGrant), NotFound(BlobMissing), Unavailable(ServerUnreachable)."""
 
+    def model(self, key: str, grant: str) -> TreeRef:
+        """A model that lies on a datastore, in the site store; `key` is the grant's name for it.
+        Raises Unavailable while it is being fetched, NotFound, Refused (`DigestMismatch`: it has changed since)."""
+
     def append_log(self, uid: str, attempt: int, path: str, data: bytes) -> None:
         """Adds to a log file of uid on behalf of the site itself, e.g. `system_logs/environment.log`."""
 

@@ -180,7 +180,7 @@ class ClusterGateway:
         upstream = Upstream(route, (settings.ca_bundle, self._knobs.package_ca))
         shelves = self._shelves(Places(upstream, dice.now))
         sources = Sources(parts.db, parts.store, upstream, shelves)
-        parts.collected.placed = Placed(shelves)
+        parts.collected.placed = parts.door.models.placed = Placed(shelves)
         self._closing += [sources.close, upstream.close]
         kept = CaptureFile(settings.state_dir / "captures.db", dice.now)
         self._closing.append(kept.close)

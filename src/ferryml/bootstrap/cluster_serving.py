@@ -66,7 +66,7 @@ class ClusterServing:
             parts.kube, parts.watched, parts.door, parts.environments, parts.cluster, parts.ledger.wish,
             parts.ledger.held, self._output, knobs.image_patience_s, now, parts.explainer,
         )  # fmt: skip
-        files = Files(parts.door.read)
+        files = Files(parts.door.read, parts.door.model)
         hands = EndpointHands(backend, parts.environments, parts.door, router, self.captures, files)
         self.agent = EndpointAgent(hands, EndpointRules(DRAIN_S, 0))
 

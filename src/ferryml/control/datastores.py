@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ferryml.control.context import Caller, Deps, Turn, allow, changed, turn
-from ferryml.control.ports import Json, Row, Tx
+from ferryml.control.ports import Json, Kind, Row, Tx
 from ferryml.control.rows import missing, need, need_workspace, parsed, shown
 from ferryml.domain.errors import Conflict, Refused
 from ferryml.domain.orders import DatastorePath
 from ferryml.domain.spec.datastore import Datastore
 
+KEPT: tuple[Kind, ...] = ("data", "model")
 OPTIONS = ("account_name", "endpoint", "protocol", "region", "namespace", "claim_name")
 
 
@@ -64,14 +65,15 @@ def update(deps: Deps, caller: Caller, workspace: str, name: str, changes: Mappi
 
 
 def delete(deps: Deps, caller: Caller, workspace: str, name: str) -> None:
-    """Forget the datastore; its data stays where it is. Refused while a data asset is on it."""
+    """Forget the datastore; its data stays where it is. Refused while a data asset or a model is on it."""
     allow(caller, "datastore.write", workspace)
     with turn(deps) as now:
         need(now.tx, "datastore", workspace, name)
-        if used := now.tx.find("data", workspace=workspace, label=("datastore", name), limit=1):
-            raise Conflict(
-                "InUse", f"data {used[0].name}:{used[0].version} is on datastore {name}", "Archive it first."
-            )
+        for kind in KEPT:
+            if used := now.tx.find(kind, workspace=workspace, label=("datastore", name), limit=1):
+                raise Conflict(
+                    "InUse", f"{kind} {used[0].name}:{used[0].version} is on datastore {name}", "Archive it first."
+                )
         now.tx.delete("datastore", workspace, name)
         now.record(caller, workspace, "datastore.delete", f"datastore:{name}")
 

@@ -12,14 +12,14 @@ from ruamel.yaml.error import YAMLError
 from ferryml.compile.environment import environment_order
 from ferryml.compile.serving import MLFLOW_FILES, flavor_of, mlflow_environment, serving_environment
 from ferryml.control import artifacts, computes, environments
-from ferryml.control.collection_orders import check_flavor, collection_order, places
+from ferryml.control.collection_orders import BUCKETS, LOCAL, check_flavor, collection_order, places
 from ferryml.control.contents import Content, Contents
 from ferryml.control.context import Deps
 from ferryml.control.ports import Edge
 from ferryml.domain.curated import TRITON_IMAGE
 from ferryml.domain.errors import Refused
 from ferryml.domain.instance_types import choose, with_resources
-from ferryml.domain.orders import EnvironmentOrder, RevisionOrder, TreeRef
+from ferryml.domain.orders import EnvironmentOrder, ModelSource, RevisionOrder, TreeRef
 from ferryml.domain.placement import Ask, Place, check
 from ferryml.domain.residency import inherited
 from ferryml.domain.spec.deployment import OnlineDeployment, TargetUtilization, check_complete
@@ -45,7 +45,7 @@ def resolve(deps: Deps, workspace: str, endpoint: str, compute: str, spec: Onlin
     with deps.store.read() as tx:
         place = computes.place_of(tx, workspace, compute)
     contents = Contents(deps, workspace)
-    model, model_name, model_type = _model(contents, spec)
+    model, model_name, model_type = _model(contents, spec, place.backend)
     code = _code(contents, spec)
     given = environments.order(deps, workspace, spec.environment) if spec.environment is not None else None
     flavor = _flavor(spec, model_type, given)
@@ -68,9 +68,11 @@ def resolve(deps: Deps, workspace: str, endpoint: str, compute: str, spec: Onlin
             "BadArgument", "a local site runs no images, so it cannot know how to start this container",
             "Add command: HOW TO START IT, with $PORT where its port goes, or deploy it to a Kubernetes compute.",
         )  # fmt: skip
+    name = deps.dice.id(10)
     revision = RevisionOrder(
-        revision=deps.dice.id(10), deployment=spec.name, flavor=flavor,
-        model=model.tree if model else None, model_name=model_name, model_mount_path=spec.model_mount_path,
+        revision=name, deployment=spec.name, flavor=flavor,
+        model=model.tree if model else None, model_name=model_name, model_source=_source(model, name),
+        model_mount_path=spec.model_mount_path,
         code=code.tree if code else None,
         scoring_script=spec.code_configuration.scoring_script if spec.code_configuration else "",
         environment=environment, environment_variables=dict(spec.environment_variables), command=spec.command,
@@ -124,7 +126,7 @@ def _flavor(spec: OnlineDeployment, model_type: str, environment: EnvironmentOrd
     return cast(Flavor, flavor)
 
 
-def _model(contents: Contents, spec: OnlineDeployment) -> tuple[Content | None, str, str]:
+def _model(contents: Contents, spec: OnlineDeployment, backend: str) -> tuple[Content | None, str, str]:
     """(content, `model:NAME:VERSION`, type)."""
     if spec.model is None:
         return None, "", ""
@@ -134,12 +136,25 @@ def _model(contents: Contents, spec: OnlineDeployment) -> tuple[Content | None, 
     else:
         content = contents.of(spec.model, ("model",))
         name, kind = content.node, content.type or "custom_model"
-    if content.tree is None:
+    if content.tree is None and content.place is None:
         raise Refused(
-            "NotSupported", "a model that lies on a datastore or behind an address cannot be served from there yet",
+            "NotSupported", "a model that lies behind a web address cannot be served from there",
             "Register its files: ferry model create --path FOLDER.",
         )  # fmt: skip
+    known = LOCAL if backend == "local" else BUCKETS
+    if content.place is not None and content.place.kind not in known:
+        raise Refused(
+            "NotSupported",
+            f"the model lies on a datastore of type {content.place.kind}, which the site's gateway does not read",
+            f"Put it on one of type {' or '.join(known)}, or register its files.",
+        )
     return content, name if name.startswith("model:") else f"model:{spec.name}:1", kind
+
+
+def _source(model: Content | None, revision: str) -> ModelSource | None:
+    if model is None or model.place is None:
+        return None
+    return ModelSource(place=model.place, key=model.node or f"revision:{revision}")
 
 
 def _code(contents: Contents, spec: OnlineDeployment) -> Content | None:
@@ -158,9 +173,9 @@ def _environment(
         return serving_environment(given, flavor)
     if flavor == "triton":
         return environment_order(image=TRITON_IMAGE)
-    if model is None or model.tree is None:
+    if model is None:
         raise Refused("MissingField", "the deployment names no environment and no MLflow model to take it from")
-    if model.site_only:
+    if model.site_only or model.tree is None:
         # only the site can read what the model asks for
         return EnvironmentOrder(key="")
     return mlflow_environment(*_mlflow_files(deps, workspace, model.tree))
@@ -194,8 +209,8 @@ def _edges(
     workspace: str, node: str, model: Content | None, code: Content | None, environment: EnvironmentOrder
 ) -> tuple[Edge, ...]:
     found: list[Edge] = []
-    if model is not None and model.tree is not None:
-        source = model.node or f"code:{model.tree.digest.removeprefix('sha256:')}"
+    if model is not None and (model.node or model.tree is not None):
+        source = model.node or f"code:{model.tree.digest.removeprefix('sha256:') if model.tree else ''}"
         found.append(Edge(workspace=workspace, source=source, relation="deployed", target=node))
     if code is not None and code.tree is not None:
         source = code.node or f"code:{code.tree.digest.removeprefix('sha256:')}"

@@ -56,7 +56,11 @@ def _grant(deps: Deps, site: str, order: JobOrder | EndpointOrder, generation: i
         uid = uid_of("job", order.workspace, order.name)
         return Grant(uid=uid, writes=("outputs", "logs", "mlflow"), mlflow_run_id=order.mlflow_run_id, **common)
     uid = uid_of("endpoint", order.workspace, order.name)
-    return Grant(uid=uid, writes=("captures", "logs"), records=_records(order), **common)
+    return Grant(uid=uid, writes=("captures", "logs"), records=_records(order), models=_models(order), **common)
+
+
+def _models(order: EndpointOrder) -> dict[str, DatastorePath]:
+    return {one.model_source.key: one.model_source.place for one in order.revisions if one.model_source is not None}
 
 
 def _records(order: EndpointOrder) -> dict[str, DatastorePath]:

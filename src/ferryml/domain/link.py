@@ -35,6 +35,8 @@ class Grant(Wire):
     release: tuple[str, ...] = ()
     records: dict[str, DatastorePath] = {}
     """`DEPLOYMENT/COLLECTION` -> where the gateway writes its records, of those that do not go to Ferry's store."""
+    models: dict[str, DatastorePath] = {}
+    """Key of a model on a datastore -> where the gateway reads it."""
 
 
 class Wish(Wire):

@@ -160,6 +160,14 @@ class CollectionOrder(Wire):
     """Where the records of a collection go, of those that do not go to Ferry's own store."""
 
 
+class ModelSource(Wire):
+    """A model that lies on a datastore; the site that fetches it first fixes its digest there."""
+
+    place: DatastorePath
+    key: str
+    """What its digest is kept under: the asset's node, or the revision for one that is no asset."""
+
+
 class RevisionOrder(Wire):
     """One immutable revision of a deployment."""
 
@@ -170,6 +178,8 @@ class RevisionOrder(Wire):
     model: TreeRef | None = None
     model_name: str = ""
     """`model:NAME:VERSION`."""
+    model_source: ModelSource | None = None
+    """Instead of `model`, which a site then puts in by itself."""
     model_mount_path: str = ""
     code: TreeRef | None = None
     scoring_script: str = ""

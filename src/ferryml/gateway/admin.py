@@ -55,6 +55,13 @@ class SourcesSaid(BaseModel):
     sources: dict[str, dict[str, Json]]
 
 
+class ModelSaid(BaseModel):
+    """Body of `POST /admin/v1/model`: a model on a datastore, by the name that the grant has for it."""
+
+    key: str = Field(min_length=1, max_length=500)
+    grant: str
+
+
 class CloseSaid(BaseModel):
     """Body of `POST /admin/v1/close`: no pod of the attempt can say anything any more."""
 
@@ -80,6 +87,7 @@ class AdminRoutes:
             ("/admin/v1/dismiss", self.dismiss, ["POST"]),
             ("/admin/v1/close", self.close, ["POST"]),
             ("/admin/v1/sources", self.sources, ["POST"]),
+            ("/admin/v1/model", self.model, ["POST"]),
             ("/admin/v1/receipt", self.receipt, ["GET"]),
             ("/admin/v1/states", self.states, ["GET"]),
             ("/admin/v1/outputs", self.outputs, ["GET"]),
@@ -116,6 +124,11 @@ class AdminRoutes:
         said = await self._said(request, SourcesSaid)
         await self._work(lambda: self._sources.allow(said.uid, said.sources))
         return JSONResponse({})
+
+    async def model(self, request: Request) -> Response:
+        said = await self._said(request, ModelSaid)
+        found = await self._work(lambda: self._door.model(said.key, said.grant))
+        return JSONResponse(found.model_dump(mode="json"))
 
     async def receipt(self, request: Request) -> Response:
         await self._check(request)

@@ -65,6 +65,9 @@ CREATE TABLE IF NOT EXISTS sources (
 CREATE TABLE IF NOT EXISTS collected (
     uid TEXT, deployment TEXT, collection TEXT, path TEXT, digest TEXT NOT NULL, size INTEGER NOT NULL,
     at INTEGER NOT NULL, told INTEGER NOT NULL, PRIMARY KEY (uid, deployment, collection, path)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fixed_models (
+    workspace TEXT, key TEXT, place TEXT, tree TEXT NOT NULL, PRIMARY KEY (workspace, key, place)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS models (uid TEXT, tree TEXT, PRIMARY KEY (uid, tree)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (url TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 """
 

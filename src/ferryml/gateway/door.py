@@ -20,6 +20,7 @@ from ferryml.gateway.database import Database
 from ferryml.gateway.environments import UID, Environments
 from ferryml.gateway.grants import Grants, stays
 from ferryml.gateway.journal import Caller, Journal
+from ferryml.gateway.models import Models
 from ferryml.gateway.pods import Pods
 from ferryml.gateway.ranks import Ranks
 from ferryml.gateway.runs import Runs
@@ -28,6 +29,7 @@ from ferryml.gateway.uplink import Uplink
 
 MANIFEST_LIMIT = 64 << 20
 REMEMBERED_GRANTS = 256
+MODEL_WAIT_S = 5.0
 _UIDS = {"job": "job.", "preparation": UID, "serving": "endpoint."}
 """Kind of a caller -> how the uids of its work begin."""
 
@@ -44,6 +46,7 @@ class Door:
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="ferry-fetch")
         self._contents: dict[str, frozenset[str]] = {}
         self._ranks, self._checkpoints = Ranks(db), Checkpoints(db, self._tree)
+        self.models = Models(db, store)
         self.url = ""
         self.pods: Pods | None = None
         """On a cluster: who comes in with a service account's token."""
@@ -101,6 +104,10 @@ class Door:
         if not self._granted(claims, digest):
             raise Forbidden("BadGrant", f"{digest} is not in the grant of {claims.uid}")
         return self._bring(digest, claims.workspace, grant)
+
+    def model(self, key: str, grant: str) -> TreeRef:
+        """A model that lies on a datastore, in the site store. Raises Unavailable while it is being fetched."""
+        return self.models.find(self._grants.verify(grant), key, MODEL_WAIT_S)
 
     def append_log(self, uid: str, attempt: int, path: str, data: bytes) -> None:
         self.take_log(self._journal.stream(uid, attempt), path, None, data)
@@ -200,11 +207,13 @@ class Door:
             {str(digest) for (digest,) in (*rows, *collected)}
             | self._journal.unsent_blobs()
             | self._checkpoints.digests()
+            | self.models.digests()
         )
         return self._store.trim(limit, pinned)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self.models.close()
 
     def _bring(self, digest: str, workspace: str, grant: str) -> Path:
         if not self._visible(digest, workspace):
@@ -224,7 +233,11 @@ class Door:
             return True
         own = self._db.rows("SELECT DISTINCT tree FROM outputs WHERE uid = ?", grant.uid)
         own += self._db.rows("SELECT tree FROM checkpoints WHERE uid = ?", grant.uid)
-        roots = [*grant.reads, *(TreeRef.model_validate_json(str(tree)).digest for (tree,) in own)]
+        roots = [
+            *grant.reads,
+            *self.models.of(grant.uid),
+            *(TreeRef.model_validate_json(str(tree)).digest for (tree,) in own),
+        ]
         return digest in roots or any(digest in self._entries(root, grant.workspace) for root in roots)
 
     def _entries(self, root: str, workspace: str) -> frozenset[str]:

@@ -25,7 +25,7 @@ KEPT_LOG = "state = 'held' AND json_extract(item, '$.kind') = 'log'"
 """Of entries: log lines that stay on the site."""
 _OF_A_UID = (
     "streams", "outputs", "refusals", "logs", "runs", "facts", "answers", "artifacts", "admissions", "states", "shares",
-    "finished", "sources", "checkpoints",
+    "finished", "sources", "checkpoints", "models",
 )  # fmt: skip
 
 

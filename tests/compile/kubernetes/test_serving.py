@@ -8,7 +8,7 @@ from ferryml.compile.kubernetes.plan import Archive
 from ferryml.compile.kubernetes.serving import Served, grace_s, make_revision, order_mark, places, serving_plan
 from ferryml.domain.errors import Refused
 from ferryml.domain.instance_types import read
-from ferryml.domain.orders import CollectionOrder, EnvironmentOrder, RevisionOrder, TreeRef
+from ferryml.domain.orders import CollectionOrder, DatastorePath, EnvironmentOrder, ModelSource, RevisionOrder, TreeRef
 from ferryml.domain.spec.instance_type import BUILT_IN
 from pod_security import faults
 from pod_things import a_cluster
@@ -251,3 +251,13 @@ def test_what_routers_record_is_nothing_to_pods():
         )
         == 3
     )
+
+
+def test_a_model_that_the_site_put_in_is_none_of_the_orders():
+    """Otherwise pods would be made anew whenever the agent has forgotten which it is."""
+    place = DatastorePath(datastore="shelf", kind="s3", root="s3://b", path="m")
+    source = a_revision(model_name="model:m:3", model_source=ModelSource(place=place, key="model:m:3"))
+    found = source.model_copy(update={"model": FOLDER})
+    assert order_mark(found) == order_mark(source)
+    assert order_mark(source) != order_mark(a_revision(model_name="model:m:3"))
+    assert json.loads(made(found).plan["data"]["job.json"])["fetch"][1]["digest"] == FOLDER.digest

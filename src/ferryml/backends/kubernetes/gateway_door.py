@@ -161,6 +161,12 @@ class HttpGatewayDoor:
         params: Params = {"digest": digest, "grant": grant}
         return self._send("GET", "/admin/v1/content", params=params).content
 
+    def model(self, key: str, grant: str) -> TreeRef:
+        """A model on a datastore; Unavailable while the gateway fetches it."""
+        return TreeRef.model_validate_json(
+            self._send("POST", "/admin/v1/model", json={"key": key, "grant": grant}).content
+        )
+
     def append_log(self, uid: str, attempt: int, path: str, data: bytes) -> None:
         params: Params = {"uid": uid, "attempt": attempt, "path": path}
         self._send("POST", "/admin/v1/log", params=params, content=data)

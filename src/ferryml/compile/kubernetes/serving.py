@@ -119,6 +119,10 @@ def order_mark(revision: RevisionOrder) -> str:
     said = revision.model_dump(mode="json", exclude=free)
     # requests and answers are recorded by routers; pods have only to do with what their script records
     own = script_collections(revision)
+    if revision.model_source is None:
+        del said["model_source"]  # so that revisions of earlier Ferrys stay as they are
+    else:
+        said["model"] = None  # it is put in by the site, and the same for ever
     said["collect"] = None if own is None else {"script": own.script, "rolling": own.rolling}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:20]
 
