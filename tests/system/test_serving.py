@@ -278,3 +278,50 @@ def test_what_a_script_collects_becomes_data_assets_too(programs: Programs) -> N
     site._scripts.stop()
     for _ in range(3):  # nobody takes the records, and nobody who asks notices
         assert serving.ask({"rows": [{"a": 7}]}).json() == [{"a": 14}]
+
+
+READS = """
+import os
+
+def init():
+    global words
+    words = open(os.environ["MODEL_FILE_PATH"]).read()
+
+def run(raw):
+    return [words]
+"""
+
+
+def test_a_model_on_a_datastore_serves_and_records_go_to_another_folder_of_it(programs: Programs) -> None:
+    programs.join(collect_publish_s=1, accept_zone_bound=True, router=RouterSettings(collect_ship_s=0.5))
+    programs.attach()
+    root = programs.folder / "shelf"
+    (root / "models").mkdir(parents=True)
+    (root / "models" / "words.txt").write_text("good evening")
+    serving = Serving(programs)
+    at = "azureml://datastores/shelf/paths"
+    serving.call(
+        "POST", "/workspaces/default/datastores", {"name": "shelf", "type": "local", "root": str(root), "site": "local"}
+    )
+    model = {"name": "greeter", "path": f"{at}/models/words.txt", "type": "custom_model"}
+    serving.call("POST", "/workspaces/default/models", model)
+    placed = {"response": {"enabled": True, "data": {"path": f"{at}/records", "name": "answers", "version": "3"}}}
+    made = serving.deploy(READS, model="azureml:greeter:1", data_collector={"collections": placed})
+    assert made["provisioning_state"] == "Succeeded", made
+    assert serving.ask([1]).json() == ["good evening"]
+
+    def written() -> Any:
+        return [
+            json.loads(line)["data"]
+            for file in root.glob("records/*/*/*/*/*.jsonl")
+            for line in file.read_text().splitlines()
+        ]
+
+    assert until(written, 30) == [["good evening"]]
+    asset = until(lambda: serving.api.get("/workspaces/default/datas/answers/versions/3").json().get("path"), 20)
+    assert asset == f"{at}/records"
+
+    (root / "models" / "words.txt").write_text("changed since")
+    made = serving.deploy(READS, "green", all_traffic=False, model="azureml:greeter:1")
+    assert made["provisioning_state"] == "Succeeded", made
+    assert serving.ask([1], azureml_model_deployment="green").json() == ["good evening"]
