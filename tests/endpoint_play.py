@@ -18,10 +18,10 @@ SCORE = b"def init(): pass\ndef run(d): return [1]"
 
 
 class EndpointPlay:
-    """One endpoint `digits` on site `cloud`; `says` is how its site answers the wish that it has."""
+    """One endpoint `digits` on a site, `cloud`; `says` is how its site answers the wish that it has."""
 
-    def __init__(self, play: Play) -> None:
-        self.play, self.deps = play, play.deps
+    def __init__(self, play: Play, site: str = "cloud") -> None:
+        self.play, self.deps, self.site = play, play.deps, site
         self.version = 0
         self.changes: dict[str, Any] = {}
 
@@ -67,7 +67,7 @@ class EndpointPlay:
 
     # what the site does
     def wish(self) -> Wish:
-        return next(one for one in self.play.wishes("cloud").wishes if one.uid == UID)
+        return next(one for one in self.play.wishes(self.site).wishes if one.uid == UID)
 
     def order(self) -> EndpointOrder:
         order = self.wish().order
@@ -104,6 +104,6 @@ class EndpointPlay:
     def report(self, status: Any, generation: int, uid: str = UID) -> None:
         self.version += 1
         told = Report(uid=uid, generation=generation, version=self.version, status=status, at=self.play.dice.now())
-        link.reports(self.deps, "cloud", "", [told])
+        link.reports(self.deps, self.site, "", [told])
         while settle.tick(self.deps, HOOKS):
             pass

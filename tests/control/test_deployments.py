@@ -219,27 +219,6 @@ def test_a_prediction_can_be_traced(site):
     assert found["environments"]
 
 
-def test_logs_of_the_newest_revision_that_has_any(site):
-    old = site.serving()
-    with site.deps.store.begin() as tx:
-        path = f"deployments/blue/{old}/inference-server.log"
-        tx.append_log(WORKSPACE, f"endpoint.{WORKSPACE}.{NAME}", path, 0, b"one\ntwo\nthree\n")
-    wanted = deployments.Wanted
-
-    def logs(**asked) -> str:
-        return deployments.get_logs(site.deps, OWNER, WORKSPACE, NAME, "blue", wanted(**asked))
-
-    assert logs() == "one\ntwo\nthree\n"
-    assert logs(lines=2) == "two\nthree\n"
-    assert logs(container="storage-initializer") == ""
-    site.update(environment_variables={"A": "1"})
-    assert logs() == "one\ntwo\nthree\n"
-    assert logs(revision=old) == "one\ntwo\nthree\n"
-    for asked in ({"container": "../x"}, {"revision": "nope"}):
-        with pytest.raises(Refused):
-            logs(**asked)
-
-
 def test_put_replaces_the_whole(site):
     site.serving(environment_variables={"A": "1"})
     made = deployments.put(site.deps, OWNER, WORKSPACE, NAME, "blue", site.document(description="d"))

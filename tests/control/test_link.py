@@ -94,7 +94,7 @@ def test_gone_drops_the_wish(play):
 def test_a_uid_leads_to_its_row_only(play):
     with play.store.read() as tx:
         for uid in ("", "nonsense", "job.team.none", "endpoint.team.none", "feedback.none", "settings.none"):
-            assert link.row_of(tx, uid) is None
+            assert link.row_of(tx, uid, "cloud") is None
 
 
 def test_orphans_are_forgotten_when_they_are_known_again(play):

@@ -31,6 +31,7 @@ from ferryml.control.loops import (
     offline,
     rollouts,
     settle,
+    spread,
     token_keys,
 )
 from ferryml.control.report_hooks import Hook
@@ -61,6 +62,7 @@ LOOPS: tuple[Loop, ...] = (
     Loop("offline", offline.tick, every_s=2.0),
     Loop("endpoints", endpoints.tick, every_s=2.0),
     Loop("rollouts", rollouts.tick),
+    Loop("spread", spread.tick, rest_s=0.2),
     Loop("token-keys", token_keys.tick, every_s=30.0),
     Loop("automations", automations.tick),
     Loop("models", models.tick, rest_s=0.5),

@@ -11,8 +11,9 @@ from ferryml.cli import at_home, kit
 from ferryml.cli.assets import loader
 from ferryml.cli.at_home import Local
 from ferryml.cli.editing import changes
+from ferryml.cli.endpoints import OfSeveral
 from ferryml.cli.kit import Edits, Shared, new_app
-from ferryml.cli.settling import settled
+from ferryml.cli.settling import left, settled
 from ferryml.domain.errors import Refused
 
 COLUMNS = ("name", "endpoint_name", "provisioning_state", "model", "instance_count", "ferry.reason")
@@ -116,8 +117,7 @@ def delete(
         at_home.point(shared, endpoint_name, {})
     shared.client.online_deployments.delete(endpoint_name, name)
     if not no_wait:
-        with shared.talk.busy(f"deleting {name}"):
-            shared.client.online_deployments.wait_gone(endpoint_name, name)
+        left(shared, f"deployment {name}", lambda: shared.client.online_deployments.wait_gone(endpoint_name, name))
 
 
 @kit.verb(app, "get-logs")
@@ -130,10 +130,12 @@ def get_logs(
     revision: Annotated[
         str | None, typer.Option("--revision", help="Of this revision; none: the newest that said anything.")
     ] = None,
+    compute: OfSeveral = None,
 ) -> Any:  # fmt: skip
-    """Print the last log lines, also of a deployment that failed."""
+    """Print the last log lines, also of a deployment that failed; of several computes the first that has any."""
     az.enter(shared)
-    found = shared.client.online_deployments.logs(endpoint_name, name, lines, container, revision or "")
+    logs = shared.client.online_deployments.logs
+    found = logs(endpoint_name, name, lines, container, revision or "", compute or "")
     if shared.asked:
         return found
     text = str(found["content"])

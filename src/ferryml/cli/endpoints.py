@@ -12,28 +12,37 @@ from ferryml.cli.assets import loader
 from ferryml.cli.at_home import Local
 from ferryml.cli.editing import changes
 from ferryml.cli.kit import Edits, Shared, new_app
-from ferryml.cli.settling import settled
+from ferryml.cli.settling import left, settled
 from ferryml.domain.errors import Refused
 
 COLUMNS = ("name", "provisioning_state", "compute", "traffic", "mirror_traffic", "scoring_uri")
+SHOWN = ("name", "provisioning_state", "compute", "deployments", "traffic", "mirror_traffic", "scoring_uri", "reason")
 FIGURES = (
-    "deployment", "revision", "percent", "instances", "rate", "requests", "direct", "errors", "p50_ms", "p90_ms",
-    "p95_ms", "p99_ms", "in_flight", "queued", "mirrored", "mirror_errors", "mirror_dropped", "inexact",
+    "compute", "deployment", "revision", "percent", "instances", "rate", "requests", "direct", "errors", "p50_ms",
+    "p90_ms", "p95_ms", "p99_ms", "in_flight", "queued", "mirrored", "mirror_errors", "mirror_dropped", "inexact",
     "mismatches", "disagreements",
     "accuracy", "recent_accuracy", "labels",
 )  # fmt: skip
 MIRROR = ("mirrored", "mirror_errors", "mirror_dropped", "inexact", "mismatches", "disagreements")
 app = new_app("Online endpoints: addresses that answer predictions.")
+OfSeveral = Annotated[
+    str | None, typer.Option("--compute", help="Of an endpoint on several computes: this one.")
+]  # fmt: skip
+Computes = Annotated[
+    str | None, typer.Option("--compute", help='Where it serves: "a", or "a b" for several.')
+]  # fmt: skip
 
 
 @kit.verb(app, "create", COLUMNS)
 def create(
     shared: Shared, file: kit.OptionalFile = None, name: kit.OptionalName = None, set: kit.Set = None,
     auth_mode: Annotated[str | None, typer.Option("--auth-mode", help="key or aml_token.")] = None,
+    compute: Computes = None,
     no_wait: kit.NoWait = False, local: Local = False,
 ) -> Any:  # fmt: skip
     """Make an endpoint; fails if it exists."""
-    given = kit.overrides(set, name=name, auth_mode=auth_mode)
+    where = None if compute is None else computes(compute)
+    given = kit.overrides(set, name=name, auth_mode=auth_mode, compute=where)
     spec = loader("load_endpoint")(file, given, warn=shared.talk.warn)
     spec = at_home.endpoint(spec) if local else spec
     at_home.enter(shared, local, starts=True)
@@ -41,11 +50,12 @@ def create(
     return made if no_wait else _settled(shared, made["name"])
 
 
-@kit.verb(app, "show", COLUMNS)
+@kit.verb(app, "show", SHOWN)
 def show(shared: Shared, name: kit.Name, local: Local = False) -> Any:
-    """Show an endpoint."""
+    """Show an endpoint; -o table has a line for each compute of an endpoint on several."""
     at_home.enter(shared, local)
-    return shared.client.online_endpoints.get(name)
+    found = shared.client.online_endpoints.get(name)
+    return site_lines(found) if kit.form_of(shared) == "table" and not shared.query else found
 
 
 @kit.verb(app, "list", COLUMNS)
@@ -61,9 +71,9 @@ def update(
     mirror_traffic: Annotated[
         str | None, typer.Option("--mirror-traffic", help='Copies for one deployment: "b=10"; b=0 for none.')
     ] = None,
-    no_wait: kit.NoWait = False, local: Local = False,
+    compute: Computes = None, no_wait: kit.NoWait = False, local: Local = False,
 ) -> Any:  # fmt: skip
-    """Change an endpoint: its traffic, its mirror, or what --set names."""
+    """Change an endpoint: its traffic, its mirror, its computes, or what --set names."""
     at_home.no_shares(local, traffic, mirror_traffic)
     at_home.enter(shared, local)
     endpoints = shared.client.online_endpoints
@@ -79,6 +89,8 @@ def update(
         fields["traffic"] = shares(traffic)
     if mirror_traffic is not None:
         fields["mirror_traffic"] = {key: value for key, value in shares(mirror_traffic).items() if value}
+    if compute is not None:
+        fields["compute"] = computes(compute)
     made = endpoints.update(name, fields)
     return made if no_wait else _settled(shared, name)
 
@@ -92,8 +104,7 @@ def delete(
     kit.confirm(yes, f"Delete endpoint {name} and its deployments?")
     shared.client.online_endpoints.delete(name)
     if not no_wait:
-        with shared.talk.busy(f"deleting {name}"):
-            shared.client.online_endpoints.wait_gone(name)
+        left(shared, f"endpoint {name}", lambda: shared.client.online_endpoints.wait_gone(name))
         at_home.leave(shared, local)
 
 
@@ -106,30 +117,32 @@ def invoke(
     deployment_name: Annotated[
         str | None, typer.Option("--deployment-name", "-d", help="This deployment, whatever the traffic.")
     ] = None,
-    local: Local = False,
+    compute: OfSeveral = None, local: Local = False,
 ) -> Any:  # fmt: skip
     """Post a request to the endpoint's scoring address with its key or a token, and print the answer."""
     at_home.enter(shared, local)
     body = read_request(request_file)
-    answer = shared.client.online_endpoints.invoke(name, body, deployment_name)
-    shared.talk.note(f"request id: {answer.request_id} (deployment {answer.deployment})")
+    answer = shared.client.online_endpoints.invoke(name, body, deployment_name, compute)
+    where = f", compute {answer.compute}" if answer.compute else ""
+    chosen = ", the first that can be reached" if where and compute is None else ""
+    shared.talk.note(f"request id: {answer.request_id} (deployment {answer.deployment}{where}{chosen})")
     return answer.value
 
 
 @kit.verb(app, "get-credentials")
-def get_credentials(shared: Shared, name: kit.Name) -> Any:
+def get_credentials(shared: Shared, name: kit.Name, compute: OfSeveral = None) -> Any:
     """Print the endpoint's keys, or a fresh token where it takes tokens."""
-    return shared.client.online_endpoints.credentials(name)
+    return shared.client.online_endpoints.credentials(name, compute)
 
 
 @kit.verb(app, "regenerate-keys")
 def regenerate_keys(
     shared: Shared, name: kit.Name,
     key_type: Annotated[str, typer.Option("--key-type", help="primary or secondary.")] = "primary",
-    no_wait: kit.NoWait = False,
+    compute: OfSeveral = None, no_wait: kit.NoWait = False,
 ) -> Any:  # fmt: skip
     """Make one key anew; the other stays valid. Endpoints with tokens have no keys."""
-    return shared.client.online_endpoints.regenerate_keys(name, key_type.lower())
+    return shared.client.online_endpoints.regenerate_keys(name, key_type.lower(), compute)
 
 
 @kit.verb(app, "feedback")
@@ -153,9 +166,9 @@ def feedback(
 
 
 @kit.verb(app, "stats", FIGURES)
-def stats(shared: Shared, name: kit.Name) -> Any:
+def stats(shared: Shared, name: kit.Name, compute: OfSeveral = None) -> Any:
     """Show traffic, errors, latencies, instances and live accuracy; -o table has a line for each revision."""
-    found = shared.client.online_endpoints.stats(name)
+    found = shared.client.online_endpoints.stats(name, compute)
     return lines_of(found) if kit.form_of(shared) == "table" and not shared.query else found
 
 
@@ -171,6 +184,27 @@ def lines_of(stats: dict[str, Any]) -> list[dict[str, Any]]:
         labels = labelled["accuracy"].get("labels")
         lines.append({"revision": revision, "instances": instances, **plain, **mirror, **accuracy, "labels": labels})
     return sorted(lines, key=lambda line: (-line["percent"], str(line["deployment"]), line["revision"]))
+
+
+def site_lines(endpoint: dict[str, Any]) -> Any:
+    """One line for each compute of an endpoint on several; another as it is."""
+    sites = (endpoint.get("ferry") or {}).get("sites")
+    if not sites:
+        return endpoint
+    lines = []
+    for compute, told in sites.items():
+        there = " ".join(f"{name}:{one['ready']}/{one['desired']}" for name, one in told["deployments"].items())
+        line = {key: told[key] for key in ("provisioning_state", "scoring_uri", "reason")}
+        lines.append(
+            {**line, "name": endpoint["name"], "compute": compute, "deployments": there, "traffic": endpoint["traffic"]}
+        )
+    return lines
+
+
+def computes(text: str) -> str | list[str]:
+    """`a` as one compute, `a b`, `a,b` and `[a, b]` as a list."""
+    several = text.strip().removeprefix("[").removesuffix("]").replace(",", " ").split()
+    return text.strip() if len(several) == 1 and "[" not in text and "," not in text else several
 
 
 def shares(text: str) -> dict[str, int]:

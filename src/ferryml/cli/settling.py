@@ -13,6 +13,14 @@ from ferryml.domain.error_catalogue import Code
 from ferryml.domain.errors import Refused
 
 
+def left(shared: Shared, what: str, wait: Callable[[], Any]) -> None:
+    """Wait until it is deleted, and say what is left of it on sites that are offline."""
+    with shared.talk.busy(f"deleting {what}"):
+        thing = wait()
+    if thing is not None:
+        shared.talk.note(f"{what}: {thing['ferry']['reason']}")
+
+
 def settled(shared: Shared, what: str, wait: Callable[[], Any]) -> Any:
     """The thing once its operation has ended. Raises Refused with the operation's own code when it failed."""
     with shared.talk.busy(what):
@@ -20,6 +28,10 @@ def settled(shared: Shared, what: str, wait: Callable[[], Any]) -> Any:
     if thing["provisioning_state"] == "Succeeded":
         return thing
     ours = thing.get("ferry") or {}
+    if ours.get("waiting_for"):
+        # everything else is done: what is offline takes it up when it returns
+        shared.talk.note(f"{what}: {ours['reason']}")
+        return thing
     code = ours.get("code")
     known = cast(Code, code) if code in get_args(Code) else "ResourceNotReady"
     reason = ours.get("reason") or f"it is {thing['provisioning_state']}"

@@ -9,7 +9,7 @@ from ferryml.control.collection_orders import is_declared
 from ferryml.control.contents import Content
 from ferryml.control.context import SYSTEM, Turn
 from ferryml.control.ports import Edge, Row
-from ferryml.control.serving_wishes import deployment_key
+from ferryml.control.serving_wishes import called, deployment_key
 from ferryml.domain.collection import asset_name
 from ferryml.domain.errors import Refused
 from ferryml.domain.link import Grant, OutputRecord
@@ -40,12 +40,15 @@ def keep(now: Turn, site: str, grant: Grant, endpoint: Row, record: OutputRecord
     )  # fmt: skip
     if record.placed:
         content = _placed(now, endpoint.workspace, content, str(data.get("path") or ""))
-    name = data.get("name") or asset_name(endpoint.name, deployment, collection)
+    # each compute of several has an asset of its own: its records may be bound to it, and newest means newest there
+    where = {"compute": str(endpoint.spec["compute"])} if endpoint.parent else {}
+    name = data.get("name") or asset_name(called(endpoint), deployment, collection)
+    name = "-".join((name, *where.values()))
     spec = Data(
         name=name, version=_first(now, endpoint.workspace, name, data), type=FOLDER,
         path=str(data["path"]) if record.placed else f"content:tree:{record.tree.digest}:",
-        description=f"What deployment {deployment} of endpoint {endpoint.name} was asked and answered lately",
-        tags={"endpoint": endpoint.name, "deployment": deployment, "collection": collection},
+        description=f"What deployment {deployment} of endpoint {called(endpoint)} was asked and answered lately",
+        tags={"endpoint": called(endpoint), **where, "deployment": deployment, "collection": collection},
     )  # fmt: skip
     made = assets.insert(now, SYSTEM, endpoint.workspace, "data", spec, content)
     node = f"data:{made.name}:{made.version}"

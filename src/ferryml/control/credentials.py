@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from ferryml.control import endpoints, token_keys
 from ferryml.control.context import Caller, Deps, Turn, allow, changed
 from ferryml.control.ports import Json, Row, Tx
 from ferryml.control.rows import need_workspace
-from ferryml.control.serving_wishes import DELETING, need_endpoint, send
+from ferryml.control.serving_wishes import DELETING, need_endpoint, parts_of, send, spread
 from ferryml.domain.errors import Conflict
+from ferryml.domain.uids import uid_of
 
 TOKENS = "aml_token"
 
@@ -65,15 +68,17 @@ def tell(deps: Deps, now: Turn, workspace: str) -> None:
 def endpoints_with_tokens(tx: Tx, workspace: str | None = None) -> list[Row]:
     """Those that open to tokens and are not on their way out."""
     found = tx.find("endpoint", workspace=workspace, limit=10_000)
-    return [row for row in found if row.spec["auth_mode"] == TOKENS and row.phase != DELETING]
+    return [row for row in found if row.spec["auth_mode"] == TOKENS and row.phase != DELETING and not spread(row)]
 
 
 def _token(deps: Deps, now: Turn, caller: Caller, row: Row) -> Json:
-    key = token_keys.signing(token_keys.ring(now.tx, row.workspace), token_keys.accepted(row))
+    accepted = [token_keys.accepted(part) for part in parts_of(now.tx, row)]
+    everywhere = [kid for kid in dict.fromkeys(chain(*accepted)) if all(kid in one for one in accepted if one)]
+    key = token_keys.signing(token_keys.ring(now.tx, row.workspace), everywhere)
     issued, life = int(now.tx.now().timestamp()), deps.settings.endpoint_token_ttl_s
     claims = {
-        "iss": deps.keys.server_id, "aud": str(row.status["uid"]), "sub": caller.name, "jti": deps.dice.id(16),
-        "iat": issued, "exp": issued + life,
+        "iss": deps.keys.server_id, "aud": uid_of("endpoint", row.workspace, row.name), "sub": caller.name,
+        "jti": deps.dice.id(16), "iat": issued, "exp": issued + life,
     }  # fmt: skip
     told = {"jti": claims["jti"], "expires": claims["exp"]}
     now.tx.audit(caller.name, row.workspace, "endpoint.token", f"endpoint:{row.name}", told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -26,6 +27,8 @@ from ferryml.domain.spec.deployment import OnlineDeployment, TargetUtilization, 
 from ferryml.domain.spec.model import Model
 
 Flavor = Literal["script", "mlflow", "custom", "triton"]
+_FLOATS = re.compile(r"azureml:[^:/]+")
+"""A reference whose version is looked up: azureml:NAME, azureml:NAME@LABEL."""
 MAX_MODEL_FILE = 1024 * 1024
 
 
@@ -83,6 +86,16 @@ def resolve(deps: Deps, workspace: str, endpoint: str, compute: str, spec: Onlin
         revision = revision.model_copy(update={"collect": revision.collect.model_copy(update={"places": records})})
     edges = _edges(workspace, f"deployment:{endpoint}/{spec.name}:{revision.revision}", model, code, environment)
     return Resolved(revision, place, edges, notes)
+
+
+def pinned(spec: OnlineDeployment, revision: RevisionOrder) -> OnlineDeployment:
+    """The spec with versions in place of labels, so that it means the same wherever and whenever it is taken up."""
+    changes: dict[str, Any] = {}
+    for field, node in (("model", revision.model_name), ("environment", revision.environment.name)):
+        text = getattr(spec, field)
+        if isinstance(text, str) and _FLOATS.fullmatch(text) and node.startswith(f"{field}:"):
+            changes[field] = node.replace(f"{field}:", "azureml:", 1)
+    return spec.model_copy(update=changes)
 
 
 def elastic(spec: OnlineDeployment) -> dict[str, Any]:

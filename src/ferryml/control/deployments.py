@@ -50,8 +50,6 @@ ELASTIC = frozenset(
     }
 )
 """Changes that the running revision takes on."""
-MAX_LINES = 100_000
-MAX_LOG_BYTES = 4 * 1024**2
 
 Plan = Callable[[str | None, str], RolloutOrder]
 """(champion's revision or None, candidate's revision) -> how the candidate takes over."""
@@ -69,23 +67,14 @@ class Change:
     operation: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which lines of which log; `revision` empty: the newest that has any."""
-
-    lines: int = 5000
-    container: str = "inference-server"
-    revision: str = ""
-
-
 def create(
     deps: Deps, caller: Caller, workspace: str, endpoint: str, document: Mapping[str, Any], all_traffic: bool = False
 ) -> Json:
     """A new deployment; it takes no traffic unless `all_traffic` is said, and then once it is ready."""
-    spec = _spec(endpoint, document)
+    spec = read_spec(endpoint, document)
     with deps.store.read() as tx:
         if tx.get("deployment", workspace, deployment_key(endpoint, spec.name)) is not None:
-            raise _exists(endpoint, spec.name)
+            raise exists(endpoint, spec.name)
     roll(deps, caller, workspace, endpoint, spec, straight, {"all_traffic": all_traffic, "create": True})
     return show(deps, caller, workspace, endpoint, spec.name)
 
@@ -95,14 +84,15 @@ def put(
     all_traffic: bool = False,
 ) -> Json:  # fmt: skip
     """Create it, or replace its spec as a whole."""
-    spec = _spec(endpoint, {**document, "name": document.get("name", name)})
+    spec = read_spec(endpoint, {**document, "name": document.get("name", name)})
     if spec.name != name:
         raise Refused("BadValue", f"the document is of deployment {spec.name!r}, not {name!r}")
     with deps.store.read() as tx:
         there = tx.get("deployment", workspace, deployment_key(endpoint, name)) is not None
     if not there:
         return create(deps, caller, workspace, endpoint, spec.model_dump(mode="json", exclude_none=True), all_traffic)
-    return _renew(deps, caller, workspace, endpoint, spec)
+    _renew(deps, caller, workspace, endpoint, spec)
+    return show(deps, caller, workspace, endpoint, name)
 
 
 def update(
@@ -115,8 +105,26 @@ def update(
         row = need_deployment(tx, workspace, endpoint, name)
     if changes.get("name", name) != name:
         raise Refused("NotSupported", "the name of a deployment cannot change", "Create another one.")
-    spec = _spec(endpoint, {**{key: value for key, value in row.spec.items() if value is not None}, **changes})
-    return _renew(deps, caller, workspace, endpoint, spec)
+    _renew(deps, caller, workspace, endpoint, changed_spec(row, endpoint, changes))
+    return show(deps, caller, workspace, endpoint, name)
+
+
+def changed_spec(row: Row, endpoint: str, changes: Mapping[str, Any]) -> OnlineDeployment:
+    """The deployment with some fields changed."""
+    return read_spec(endpoint, {**{key: value for key, value in row.spec.items() if value is not None}, **changes})
+
+
+def bring(
+    deps: Deps, caller: Caller, workspace: str, endpoint: str, spec: OnlineDeployment, version: int
+) -> None:  # fmt: skip
+    """Create it or bring it to the spec; the row remembers which version of what was asked has been tried."""
+    marks: dict[str, Json] = {"version": version, "behind": ""}
+    with deps.store.read() as tx:
+        there = tx.get("deployment", workspace, deployment_key(endpoint, spec.name))
+    if there is None:
+        roll(deps, caller, workspace, endpoint, spec, straight, {"create": True, **marks})
+    else:
+        _renew(deps, caller, workspace, endpoint, spec, marks)
 
 
 def roll(
@@ -132,7 +140,7 @@ def roll(
         row = need_endpoint(tx, workspace, endpoint)
         free(tx, row)
         before = tx.get("deployment", workspace, deployment_key(endpoint, spec.name))
-        _check_type(before, spec)
+        check_type(before, spec)
     resolved = deployment_orders.resolve(deps, workspace, endpoint, str(row.spec["compute"]), spec)
     change = Change(workspace, endpoint, spec, resolved, plan, operation or {})
     changed(deps, lambda now: _begin(deps, now, caller, change))
@@ -201,45 +209,26 @@ def delete(deps: Deps, caller: Caller, workspace: str, endpoint: str, name: str)
     def work(now: Turn) -> None:
         parent = need_endpoint(now.tx, workspace, endpoint)
         row = need_deployment(now.tx, workspace, endpoint, name)
-        for field in ("traffic", "mirror_traffic"):
-            share = (parent.spec.get(field) or {}).get(name, 0)
-            if share:
-                option = field.replace("_", "-")
-                raise Conflict(
-                    "InUse", f"deployment {name} has {share} percent of the {field.replace('_', ' ')}",
-                    f"Set it to 0 first: ferry online-endpoint update -n {endpoint} --{option} {name}=0.",
-                )  # fmt: skip
+        refuse_traffic(parent, name)
         free(now.tx, parent)
         now.tx.update(row.model_copy(update={"phase": DELETING}))
-        spec = {**parent.spec, **{f: _without(parent.spec.get(f), name) for f in ("traffic", "mirror_traffic")}}
+        spec = {**parent.spec, **{f: without(parent.spec.get(f), name) for f in ("traffic", "mirror_traffic")}}
         now.record(caller, workspace, "deployment.delete", f"deployment:{endpoint}/{name}")
         begin(deps, now, parent.model_copy(update={"spec": spec}), {"kind": "delete", "deployment": name})
 
     changed(deps, work)
 
 
-def get_logs(deps: Deps, caller: Caller, workspace: str, endpoint: str, name: str, wanted: Wanted) -> str:
-    """The last lines of a log, as far as they have arrived; also after the deployment failed."""
-    allow(caller, "endpoint.read", workspace)
-    container, revision = wanted.container, wanted.revision
-    if container not in ("inference-server", "storage-initializer"):
-        raise Refused(
-            "BadValue", f"there is no container {container[:64]!r}", "inference-server or storage-initializer."
-        )
-    with deps.store.read() as tx:
-        parent = need_endpoint(tx, workspace, endpoint)
-        row = need_deployment(tx, workspace, endpoint, name)
-        known = [one.name for one in revisions_of(tx, row, ())]
-        if revision and revision not in known:
-            raise Refused("BadValue", f"deployment {name} has no revision {revision[:20]!r}", "See show.")
-        uid = str(parent.status["uid"])
-        sizes = dict(tx.list_logs(workspace, uid))
-        for one in [revision] if revision else list(reversed(known)):
-            path = f"deployments/{name}/{one}/{container}.log"
-            if path in sizes:
-                first = max(0, sizes[path] - MAX_LOG_BYTES)
-                return _tail(tx.read_log(workspace, uid, path, first, MAX_LOG_BYTES), min(wanted.lines, MAX_LINES))
-    return ""
+def refuse_traffic(endpoint: Row, name: str) -> None:
+    """Raise Conflict `InUse` while the deployment is asked."""
+    for field in ("traffic", "mirror_traffic"):
+        share = (endpoint.spec.get(field) or {}).get(name, 0)
+        if share:
+            option = field.replace("_", "-")
+            raise Conflict(
+                "InUse", f"deployment {name} has {share} percent of the {field.replace('_', ' ')}",
+                f"Set it to 0 first: ferry online-endpoint update -n {endpoint.name} --{option} {name}=0.",
+            )  # fmt: skip
 
 
 def view(tx: Tx, endpoint: Row, row: Row) -> Json:
@@ -271,7 +260,9 @@ def _waiting(seen: list[dict[str, Any]], row: Row) -> str:
     return next((str(one["reason"]) for one in seen if one["revision"] == candidate and one["reason"]), "")
 
 
-def _renew(deps: Deps, caller: Caller, workspace: str, endpoint: str, spec: OnlineDeployment) -> Json:
+def _renew(
+    deps: Deps, caller: Caller, workspace: str, endpoint: str, spec: OnlineDeployment, marks: Mapping[str, Json] = {}
+) -> None:  # fmt: skip
     allow(caller, "endpoint.write", workspace)
     with deps.store.read() as tx:
         need_endpoint(tx, workspace, endpoint)
@@ -279,10 +270,10 @@ def _renew(deps: Deps, caller: Caller, workspace: str, endpoint: str, spec: Onli
     new = spec.model_dump(mode="json")
     fields = {key for key in new.keys() | row.spec.keys() if new.get(key) != row.spec.get(key)}
     if fields - WORDS - ELASTIC or not row.status.get("serving") or _is_read_at_start(row, spec):
-        roll(deps, caller, workspace, endpoint, spec, straight)
+        roll(deps, caller, workspace, endpoint, spec, straight, marks)
     else:
-        changed(deps, lambda now: _adjust(deps, now, caller, workspace, endpoint, spec, fields))
-    return show(deps, caller, workspace, endpoint, spec.name)
+        made = row.model_copy(update={"spec": new, "status": dict(marks)})
+        changed(deps, lambda now: _adjust(deps, now, caller, made, fields))
 
 
 def _is_read_at_start(row: Row, spec: OnlineDeployment) -> bool:
@@ -290,13 +281,13 @@ def _is_read_at_start(row: Row, spec: OnlineDeployment) -> bool:
     return wants_new_revision(DataCollector.model_validate(before) if before else None, spec.data_collector)
 
 
-def _adjust(
-    deps: Deps, now: Turn, caller: Caller, workspace: str, endpoint: str, spec: OnlineDeployment, fields: set[str]
-) -> None:
+def _adjust(deps: Deps, now: Turn, caller: Caller, made: Row, fields: set[str]) -> None:
+    workspace, endpoint, name = made.workspace, made.parent, short(made)
     parent = need_endpoint(now.tx, workspace, endpoint)
-    row = need_deployment(now.tx, workspace, endpoint, spec.name)
-    now.record(caller, workspace, "deployment.update", f"deployment:{endpoint}/{spec.name}", {"fields": sorted(fields)})
-    row = now.tx.update(row.model_copy(update={"spec": spec.model_dump(mode="json")}))
+    row = need_deployment(now.tx, workspace, endpoint, name)
+    spec = parsed(OnlineDeployment, made.spec)
+    now.record(caller, workspace, "deployment.update", f"deployment:{endpoint}/{name}", {"fields": sorted(fields)})
+    row = now.tx.update(row.model_copy(update={"spec": made.spec, "status": {**row.status, **made.status}}))
     if not fields and row.phase == FAILED:  # another revision failed, and what is asked for now is what serves
         status = {**row.status, "reason": "", "code": "", "traceback": ""}
         now.tx.update(row.model_copy(update={"phase": SUCCEEDED, "status": status}))
@@ -305,11 +296,11 @@ def _adjust(
     free(now.tx, parent)
     for one in revisions_of(now.tx, row):
         if one.name == row.status["serving"]:
-            made = deployment_orders.adjusted(one.spec, spec)
+            taken = deployment_orders.adjusted(one.spec, spec)
             kept = {**one.status, "document": row.spec}
-            now.tx.update(one.model_copy(update={"spec": made, "status": kept}))
+            now.tx.update(one.model_copy(update={"spec": taken, "status": kept}))
     now.tx.update(row.model_copy(update={"phase": UPDATING}))
-    begin(deps, now, parent, {"kind": "scale", "deployment": spec.name, "revision": row.status["serving"]})
+    begin(deps, now, parent, {"kind": "scale", "deployment": name, "revision": row.status["serving"]})
 
 
 def _begin(deps: Deps, now: Turn, caller: Caller, change: Change) -> None:
@@ -320,7 +311,7 @@ def _begin(deps: Deps, now: Turn, caller: Caller, change: Change) -> None:
     key, revision = deployment_key(endpoint, spec.name), resolved.revision
     row = now.tx.get("deployment", workspace, key)
     if row is not None and operation.get("create"):
-        raise _exists(endpoint, spec.name)
+        raise exists(endpoint, spec.name)
     status = {
         "serving": "",
         **(row.status if row else {}),
@@ -328,6 +319,7 @@ def _begin(deps: Deps, now: Turn, caller: Caller, change: Change) -> None:
         "notes": list(resolved.notes),
     }
     status |= {"reason": "", "code": "", "traceback": ""}
+    status |= {key: operation[key] for key in ("version", "behind") if key in operation}
     fields = {"spec": spec.model_dump(mode="json"), "status": status, "phase": UPDATING if row else CREATING}
     if row is None:
         if len(deployments_of(now.tx, parent)) >= MAX_PER_ENDPOINT:
@@ -363,7 +355,8 @@ def _begin(deps: Deps, now: Turn, caller: Caller, change: Change) -> None:
     begin(deps, now, parent, begun, rollout=order.model_dump(mode="json"), rollout_status=None)
 
 
-def _spec(endpoint: str, document: Mapping[str, Any]) -> OnlineDeployment:
+def read_spec(endpoint: str, document: Mapping[str, Any]) -> OnlineDeployment:
+    """What a document asks for on this endpoint."""
     spec = parsed(OnlineDeployment, document)
     if spec.endpoint_name and spec.endpoint_name != endpoint:
         raise Refused("BadValue", f"the deployment says endpoint_name {spec.endpoint_name!r}, not {endpoint!r}")
@@ -373,7 +366,7 @@ def _spec(endpoint: str, document: Mapping[str, Any]) -> OnlineDeployment:
     return spec.model_copy(update={"endpoint_name": endpoint})
 
 
-def _check_type(before: Row | None, spec: OnlineDeployment) -> None:
+def check_type(before: Row | None, spec: OnlineDeployment) -> None:
     if before is None or not before.status.get("serving"):
         return
     old, new = before.spec.get("instance_type") or "", spec.instance_type or ""
@@ -384,16 +377,11 @@ def _check_type(before: Row | None, spec: OnlineDeployment) -> None:
         )  # fmt: skip
 
 
-def _exists(endpoint: str, name: str) -> Conflict:
+def exists(endpoint: str, name: str) -> Conflict:
     return Conflict(
         "AlreadyExists", f"endpoint {endpoint} has a deployment {name!r} already", "Update it, or delete it first."
     )  # fmt: skip
 
 
-def _without(shares: Mapping[str, int] | None, name: str) -> dict[str, int]:
+def without(shares: Mapping[str, int] | None, name: str) -> dict[str, int]:
     return {key: value for key, value in (shares or {}).items() if key != name}
-
-
-def _tail(data: bytes, lines: int) -> str:
-    found = data.decode("utf-8", "replace").splitlines(keepends=True)
-    return "".join(found[-lines:] if lines > 0 else [])

@@ -18,6 +18,7 @@ from ferryml.control.serving_wishes import (
     UPDATING,
     deployment_key,
     deployments_of,
+    endpoint_at,
     revisions_of,
     send,
     with_generation,
@@ -40,7 +41,7 @@ def hook(deps: Deps, site: str, report: Report) -> Apply:
     assert isinstance(status, EndpointStatus)  # noqa: S101  hooks are chosen by kind
 
     def apply(now: Turn) -> None:
-        row = _row(now, report.uid)
+        row = _row(now, site, report.uid)
         if row is None or row.status.get("site") != site or row.phase == DELETING:
             return
         row = _seen(now, row, report, status)
@@ -55,17 +56,23 @@ def gone(deps: Deps, site: str, report: Report) -> Apply:
     drop = report_hooks.gone(deps, site, report)
 
     def apply(now: Turn) -> None:
-        row = _row(now, report.uid)
+        row = _row(now, site, report.uid)
         if row is not None and row.phase == DELETING and row.status.get("site") == site:
-            for deployment in deployments_of(now.tx, row):
-                bury(now, deployment)
-            now.tx.delete("endpoint", row.workspace, row.name)
-            now.event(row.workspace, "endpoint.deleted", f"endpoint:{row.name}")
+            forget(now, row)
         if report.uid.startswith("feedback."):
             now.tx.delete("feedback", "", split_uid(report.uid)[2])
         drop(now)
 
     return apply
+
+
+def forget(now: Turn, endpoint: Row) -> None:
+    """Nothing is left of it on its site."""
+    for deployment in deployments_of(now.tx, endpoint):
+        bury(now, deployment)
+    now.tx.delete("endpoint", endpoint.workspace, endpoint.name)
+    now.event(endpoint.workspace, "endpoint.deleted", f"endpoint:{endpoint.name}")
+    now.wake("loops")
 
 
 def bury(now: Turn, deployment: Row) -> None:
@@ -108,12 +115,12 @@ def close(deps: Deps, now: Turn, endpoint: Row, status: RolloutStatus, seen: Rev
     return with_generation(now, row, generation) if after else row
 
 
-def _row(now: Turn, uid: str) -> Row | None:
+def _row(now: Turn, site: str, uid: str) -> Row | None:
     try:
         kind, workspace, name = split_uid(uid)
     except Refused:
         return None
-    return now.tx.get("endpoint", workspace, name) if kind == "endpoint" else None
+    return endpoint_at(now.tx, site, workspace, name) if kind == "endpoint" else None
 
 
 def _seen(now: Turn, row: Row, report: Report, status: EndpointStatus) -> Row:

@@ -16,6 +16,7 @@ from ferryml.control.serving_wishes import (
     FAILED,
     UPDATING,
     begin,
+    called,
     deployments_of,
     free,
     late,
@@ -24,6 +25,7 @@ from ferryml.control.serving_wishes import (
     short,
 )
 from ferryml.domain.errors import Conflict, Refused
+from ferryml.domain.placement import Place
 from ferryml.domain.spec.endpoint import OnlineEndpoint
 from ferryml.domain.uids import uid_of
 
@@ -31,46 +33,66 @@ MAX_PER_SITE = 60
 FIXED = ("name", "compute", "auth_mode", "identity")
 CHANGEABLE = ("description", "tags", "properties", "location", "traffic", "mirror_traffic")
 KeyType = Literal["primary", "secondary"]
+Keys = dict[str, dict[str, str]]
+"""`keys` and `key_hashes`: which of the two -> sealed, hashed."""
 
 
 def create(deps: Deps, caller: Caller, workspace: str, document: Mapping[str, Any]) -> Json:
     """A new endpoint, with two keys unless it takes tokens; requests come in as soon as its site has heard of it."""
     allow(caller, "endpoint.write", workspace)
+    spec = new_spec(document)
+    keys = new_keys(deps, spec)
+
+    def work(now: Turn) -> Row:
+        place = computes.place_of(now.tx, workspace, one_compute(spec))
+        row = insert(deps, now, caller, Row(kind="endpoint", workspace=workspace, name=spec.name), spec, place, keys)
+        now.record(caller, workspace, "endpoint.create", f"endpoint:{spec.name}", {"compute": place.compute})
+        return row
+
+    return view(changed(deps, work))
+
+
+def new_spec(document: Mapping[str, Any]) -> OnlineEndpoint:
+    """What a document asks for that makes an endpoint."""
     spec = parsed(OnlineEndpoint, document)
     if spec.traffic or spec.mirror_traffic:
         raise Refused(
             "TrafficInvalid", "an endpoint has no deployments when it is created, so it can have no traffic",
             "Create deployments first, then update traffic.",
         )  # fmt: skip
-    kinds = ("primary", "secondary") if spec.auth_mode == "key" else ()
-    keys = {kind: deps.dice.secret() for kind in kinds}
+    return spec
 
-    def work(now: Turn) -> Row:
-        place = computes.place_of(now.tx, workspace, spec.compute)
-        _room(now.tx, workspace, spec.name, place.site)
-        if spec.auth_mode == "aml_token":
-            token_keys.ensure(deps, now, workspace)
-        status = {
-            "uid": uid_of("endpoint", workspace, spec.name), "site": place.site, "namespace": place.namespace,
-            "keys": {kind: deps.keys.seal(key) for kind, key in keys.items()},
-            "key_hashes": {kind: deps.keys.hash_token(key) for kind, key in keys.items()},
-        }  # fmt: skip
-        row = now.tx.insert(
-            Row(
-                kind="endpoint",
-                workspace=workspace,
-                name=spec.name,
-                phase=CREATING,
-                status=status,
-                spec={**spec.model_dump(mode="json"), "compute": place.compute},
-                created_by=caller.name,
-                labels={"compute": place.compute, "site": place.site},
-            )
-        )
-        now.record(caller, workspace, "endpoint.create", f"endpoint:{spec.name}", {"compute": place.compute})
-        return begin(deps, now, row, {"kind": "create"})
 
-    return view(changed(deps, work))
+def new_keys(deps: Deps, spec: OnlineEndpoint) -> Keys:
+    """Two keys, sealed and hashed, as the status of an endpoint keeps them; none where it takes tokens."""
+    made = {kind: deps.dice.secret() for kind in (("primary", "secondary") if spec.auth_mode == "key" else ())}
+    return {
+        "keys": {kind: deps.keys.seal(key) for kind, key in made.items()},
+        "key_hashes": {kind: deps.keys.hash_token(key) for kind, key in made.items()},
+    }
+
+
+def one_compute(spec: OnlineEndpoint) -> str | None:
+    """The compute of an endpoint that is on one."""
+    return spec.compute if isinstance(spec.compute, str) else None
+
+
+def insert(
+    deps: Deps, now: Turn, caller: Caller, named: Row, spec: OnlineEndpoint, place: Place, keys: Keys
+) -> Row:  # fmt: skip
+    """It begins to be on a place, as the row `named` says who it is. Raises Conflict, Refused `LimitExceeded`."""
+    workspace = named.workspace
+    _room(now.tx, workspace, spec.name, place.site)
+    if spec.auth_mode == "aml_token":
+        token_keys.ensure(deps, now, workspace)
+    status = {
+        "uid": uid_of("endpoint", workspace, spec.name), "site": place.site, "namespace": place.namespace, **keys,
+    }  # fmt: skip
+    fields = {
+        "phase": CREATING, "status": status, "spec": {**spec.model_dump(mode="json"), "compute": place.compute},
+        "created_by": caller.name, "labels": {"compute": place.compute, "site": place.site},
+    }  # fmt: skip
+    return begin(deps, now, now.tx.insert(named.model_copy(update=fields)), {"kind": "create"})
 
 
 def show(deps: Deps, caller: Caller, workspace: str, name: str) -> Json:
@@ -135,19 +157,23 @@ def delete(deps: Deps, caller: Caller, workspace: str, name: str) -> None:
 
     def work(now: Turn) -> None:
         row = need_endpoint(now.tx, workspace, name)
-        if row.phase == DELETING:
-            return
         operation = row.status.get("operation")
-        if operation and row.phase != FAILED and not late(now.tx, operation):
+        if operation and row.phase not in (FAILED, DELETING) and not late(now.tx, operation):
             free(now.tx, row)
-        site = str(row.status["site"])
-        status = {**row.status, "rollout": None, "operation": None}
-        now.tx.update(row.model_copy(update={"phase": DELETING, "status": status}))
-        now.tx.put_wish(site, str(row.status["uid"]), None)
-        now.record(caller, workspace, "endpoint.delete", f"endpoint:{name}")
-        now.wake(f"site:{site}")
+        if row.phase != DELETING:
+            remove(now, row)
+            now.record(caller, workspace, "endpoint.delete", f"endpoint:{name}")
 
     changed(deps, work)
+
+
+def remove(now: Turn, row: Row) -> None:
+    """Its site is told to drain and delete it."""
+    site = str(row.status["site"])
+    status = {**row.status, "rollout": None, "operation": None}
+    now.tx.update(row.model_copy(update={"phase": DELETING, "status": status}))
+    now.tx.put_wish(site, str(row.status["uid"]), None)
+    now.wake(f"site:{site}")
 
 
 def keys(deps: Deps, caller: Caller, workspace: str, name: str) -> Json:
@@ -155,7 +181,7 @@ def keys(deps: Deps, caller: Caller, workspace: str, name: str) -> Json:
     allow(caller, "endpoint.keys", workspace)
 
     def work(now: Turn) -> Row:
-        row = _with_keys(now.tx, workspace, name)
+        row = with_keys(now.tx, workspace, name)
         now.tx.audit(caller.name, workspace, "endpoint.keys", f"endpoint:{name}", {})
         return row
 
@@ -169,14 +195,10 @@ def regenerate(deps: Deps, caller: Caller, workspace: str, name: str, key_type: 
     key = deps.dice.secret()
 
     def work(now: Turn) -> None:
-        row = _with_keys(now.tx, workspace, name)
+        row = with_keys(now.tx, workspace, name)
         if row.phase == DELETING:
             free(now.tx, row)
-        status = {
-            **row.status, "keys": {**row.status["keys"], key_type: deps.keys.seal(key)},
-            "key_hashes": {**row.status["key_hashes"], key_type: deps.keys.hash_token(key)},
-        }  # fmt: skip
-        row = now.tx.update(row.model_copy(update={"status": status}))
+        row = now.tx.update(with_key(deps, row, key_type, key))
         now.record(caller, workspace, "endpoint.regenerate-key", f"endpoint:{name}", {"key_type": key_type})
         send(deps, now, row)
 
@@ -184,19 +206,33 @@ def regenerate(deps: Deps, caller: Caller, workspace: str, name: str, key_type: 
     return keys(deps, caller, workspace, name)
 
 
+def with_key(deps: Deps, row: Row, key_type: KeyType, key: str) -> Row:
+    """The endpoint with `key` in place of one of its two."""
+    kept = {
+        "keys": {**row.status["keys"], key_type: deps.keys.seal(key)},
+        "key_hashes": {**row.status["key_hashes"], key_type: deps.keys.hash_token(key)},
+    }
+    return row.model_copy(update={"status": {**row.status, **kept}})
+
+
 def stats(deps: Deps, caller: Caller, workspace: str, name: str) -> Json:
     """Requests, errors, latencies, mirrors and accuracy: by revision, and of the revision that serves by deployment."""
     allow(caller, "endpoint.read", workspace)
     with deps.store.read() as tx:
         row = need_endpoint(tx, workspace, name)
-        rows = deployments_of(tx, row)
+        return stats_of(tx, row)
+
+
+def stats_of(tx: Tx, row: Row) -> dict[str, Json]:
+    """The same of a row."""
+    rows = deployments_of(tx, row)
     seen: dict[str, Any] = row.status.get("seen") or {}
     states = {one["revision"]: one for one in seen.get("revisions") or []}
     by_revision = {one: _placed(seen, states.get(one), one) for one in _revisions(seen, states)}
     serving = {short(one): str(one.status.get("serving") or "") for one in rows}
     deployments = {name_: {"revision": one, **by_revision.get(one, {})} for name_, one in serving.items()}
     return {
-        "endpoint": name, "at": seen.get("at"), "weights": seen.get("weights", {}), "revisions": by_revision,
+        "endpoint": called(row), "at": seen.get("at"), "weights": seen.get("weights", {}), "revisions": by_revision,
         "deployments": deployments,
         "rollout": row.status.get("rollout_status"),
     }  # fmt: skip
@@ -235,7 +271,8 @@ def view(row: Row) -> Json:
     )  # fmt: skip
 
 
-def _with_keys(tx: Tx, workspace: str, name: str) -> Row:
+def with_keys(tx: Tx, workspace: str, name: str) -> Row:
+    """An endpoint that opens to keys; raises Refused `NotSupported` for another."""
     row = need_endpoint(tx, workspace, name)
     if row.spec["auth_mode"] != "key":
         raise Refused(
@@ -279,7 +316,7 @@ def _room(tx: Tx, workspace: str, name: str, site: str) -> None:
     if len(there) >= MAX_PER_SITE:
         raise Refused("LimitExceeded", f"site {site} has {MAX_PER_SITE} endpoints already", "Delete one.")
     for row in there:
-        if row.name == name and row.workspace != workspace:
+        if called(row) == name and row.workspace != workspace:
             raise Conflict(
                 "AlreadyExists", f"an endpoint {name!r} of another workspace serves on site {site}",
                 "Endpoint names are unique on each site: choose another.",

@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ferryml.control.context import Caller, Deps, Turn, allow, changed
-from ferryml.control.ports import Json, Row
+from ferryml.control.ports import Json, Row, Tx
 from ferryml.control.report_hooks import Apply
-from ferryml.control.serving_wishes import need_endpoint
+from ferryml.control.serving_wishes import called, need_endpoint, parts_of
 from ferryml.domain.errors import Refused
 from ferryml.domain.link import Report
 from ferryml.domain.orders import FeedbackOrder
 from ferryml.domain.statuses import FeedbackStatus
 
+Labels = tuple[tuple[str, str], ...]
+"""(request id, label as JSON)."""
 MAX_LABELS = 10_000
 MAX_LABEL_CHARS = 1000
 _REQUEST = re.compile(r"[a-z0-9]{10}-[0-9a-f]{16}")
@@ -24,22 +26,15 @@ _REQUEST = re.compile(r"[a-z0-9]{10}-[0-9a-f]{16}")
 def give(deps: Deps, caller: Caller, workspace: str, endpoint: str, labels: Sequence[Mapping[str, Any]]) -> Json:
     """Send labels `{request_id, label}` on their way: `{id, labels}`. Giving the same again changes nothing."""
     allow(caller, "endpoint.write" if caller.role != "scorer" else "endpoint.score", workspace)
-    order = FeedbackOrder(workspace=workspace, endpoint=endpoint, labels=_labels(labels))
-    name = deps.dice.id(20)
+    given = _labels(labels)
 
-    def work(now: Turn) -> None:
+    def work(now: Turn) -> list[Json]:
         parent = need_endpoint(now.tx, workspace, endpoint)
-        site = str(parent.status["site"])
-        status = {"site": site, "workspace": workspace, "labels": len(order.labels)}
-        now.tx.insert(
-            Row(kind="feedback", name=name, parent=endpoint, status=status, phase="Sent", created_by=caller.name)
-        )
-        now.tx.put_wish(site, f"feedback.{name}", order.model_dump(mode="json"))
-        now.tx.audit(caller.name, workspace, "endpoint.feedback", f"endpoint:{endpoint}", {"labels": len(order.labels)})
-        now.wake(f"site:{site}")
+        now.tx.audit(caller.name, workspace, "endpoint.feedback", f"endpoint:{endpoint}", {"labels": len(given)})
+        return [_send(deps, now, caller, part, theirs) for part, theirs in _sorted(now.tx, parent, given)]
 
-    changed(deps, work)
-    return {"id": name, "labels": len(order.labels)}
+    sent = changed(deps, work)
+    return {"id": sent[0]["id"], "labels": len(given), **({"sent": sent} if len(sent) > 1 else {})}
 
 
 def hook(deps: Deps, site: str, report: Report) -> Apply:
@@ -58,6 +53,37 @@ def hook(deps: Deps, site: str, report: Report) -> Apply:
         now.wake(f"site:{site}", "loops")
 
     return apply
+
+
+def _send(deps: Deps, now: Turn, caller: Caller, part: Row, labels: Labels) -> Json:
+    name, site = deps.dice.id(20), str(part.status["site"])
+    order = FeedbackOrder(workspace=part.workspace, endpoint=called(part), labels=labels)
+    status = {"site": site, "workspace": part.workspace, "labels": len(labels)}
+    now.tx.insert(
+        Row(kind="feedback", name=name, parent=called(part), status=status, phase="Sent", created_by=caller.name)
+    )
+    now.tx.put_wish(site, f"feedback.{name}", order.model_dump(mode="json"))
+    now.wake(f"site:{site}")
+    return {"id": name, "labels": len(labels), "compute": part.spec["compute"]}
+
+
+def _sorted(tx: Tx, endpoint: Row, labels: Labels) -> list[tuple[Row, Labels]]:
+    """Each label goes where its request was answered, which the revision in its id tells; unknown ones to the first."""
+    parts = parts_of(tx, endpoint)
+    if not parts:
+        raise Refused("BadReference", f"endpoint {endpoint.name} is on no compute now", "Look with show.")
+    if len(parts) == 1:
+        return [(parts[0], labels)]
+    names = {request.partition("-")[0] for request, _ in labels}
+    homes: dict[str, str] = {}
+    for name in names:
+        found = tx.get("revision", endpoint.workspace, name)
+        homes[name] = found.parent.partition("/")[0] if found else ""
+    theirs: dict[str, list[tuple[str, str]]] = {part.name: [] for part in parts}
+    for request, label in labels:
+        home = homes[request.partition("-")[0]]
+        theirs[home if home in theirs else parts[0].name].append((request, label))
+    return [(part, tuple(theirs[part.name])) for part in parts if theirs[part.name]]
 
 
 def _labels(given: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:

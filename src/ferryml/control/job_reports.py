@@ -38,7 +38,7 @@ def hook(deps: Deps, site: str, report: Report) -> Apply:
     status = report.status
     assert isinstance(status, JobStatus)  # noqa: S101  hooks are chosen by kind
     with deps.store.read() as tx:
-        row = link.row_of(tx, report.uid)
+        row = link.row_of(tx, report.uid, site)
     if row is None or row.status.get("site") != site:
         return lambda now: None
     order, found = order_of(row), Found({})

@@ -74,7 +74,7 @@ def take(deps: Deps, site: str, journal: Journal) -> JournalAnswer:
 
 def _take_stream(deps: Deps, site: str, uid: str, attempt: int, entries: list[JournalEntry], answer: Answer) -> None:
     with deps.store.read() as tx:
-        row, done = row_of(tx, uid), tx.journal_ack(site, f"{uid}/{attempt}")
+        row, done = row_of(tx, uid, site), tx.journal_ack(site, f"{uid}/{attempt}")
         newest = tx.journal_ack(site, f"{FENCE}/{uid}")
     for grant, group in groupby(entries, key=lambda entry: entry.grant):
         some = list(group)

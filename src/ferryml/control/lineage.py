@@ -55,10 +55,12 @@ def trace(deps: Deps, caller: Caller, workspace: str, request_id: str) -> dict[s
                 "The id is in the answer's header x-request-id.",
             )  # fmt: skip
         row = rows[0]
-        endpoint, _, deployment = row.parent.partition("/")
+        place, _, deployment = row.parent.partition("/")
+        endpoint, _, compute = place.partition("@")
         found = graph(tx, workspace, f"deployment:{row.parent}:{revision}", "up")
     return {
         "request_id": request_id, "revision": revision, "endpoint": endpoint, "deployment": deployment,
+        **({"compute": compute} if compute else {}),
         "deployed_at": row.created_at.isoformat() if row.created_at else None, "deployed_by": row.created_by,
         **_chain(found["nodes"]), "lineage": found,
     }  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from ferryml.control import sites
 from ferryml.control.context import Deps, Turn, changed
 from ferryml.control.ports import Row, Tx, WishRow
+from ferryml.control.serving_wishes import endpoint_at
 from ferryml.domain.errors import Refused
 from ferryml.domain.link import Report, ReportsAnswer, Wish, Wishes
 from ferryml.domain.statuses import GoneStatus
@@ -63,8 +64,8 @@ def reports(deps: Deps, site: str, epoch: str, told: Sequence[Report]) -> Report
     return changed(deps, work)
 
 
-def row_of(tx: Tx, uid: str) -> Row | None:
-    """The job or endpoint that a uid stands for."""
+def row_of(tx: Tx, uid: str, site: str) -> Row | None:
+    """The job or endpoint that this site means by a uid."""
     try:
         kind, workspace, name = split_uid(uid)
     except Refused:
@@ -72,7 +73,7 @@ def row_of(tx: Tx, uid: str) -> Row | None:
     if kind == "job":
         return tx.get("job", workspace, name)
     if kind == "endpoint":
-        return tx.get("endpoint", workspace, name)
+        return endpoint_at(tx, site, workspace, name)
     return tx.get("feedback", "", name) if kind == "feedback" else None
 
 
@@ -99,7 +100,7 @@ def _known(tx: Tx, site: str, report: Report) -> bool:
         return True
     if isinstance(report.status, GoneStatus):
         return True
-    row = row_of(tx, report.uid)
+    row = row_of(tx, report.uid, site)
     return row is not None and row.status.get("site") == site
 
 

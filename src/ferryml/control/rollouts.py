@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from ferryml.control import deployment_orders
+from ferryml.control import deployment_orders, spread_rollouts
 from ferryml.control.context import Caller, Deps, Turn, allow, changed
 from ferryml.control.deployments import Plan
 from ferryml.control.ports import Json, Row, Tx
 from ferryml.control.rows import need, need_workspace, page, parsed, shown
-from ferryml.control.serving_wishes import BUDGET_S, Command, command, deployment_key, need_endpoint
+from ferryml.control.serving_wishes import BUDGET_S, Command, called, command, deployment_key, need_endpoint, parts_of
 from ferryml.domain.automation import RolloutSeen
 from ferryml.domain.errors import Conflict, Refused
 from ferryml.domain.orders import RolloutOrder, RolloutStep
@@ -37,14 +37,20 @@ def create(
         if tx.get("rollout", workspace, name) is not None:
             raise Conflict("AlreadyExists", f"there is a rollout {name!r} already", "Give it another name.")
         endpoints = [need_endpoint(tx, workspace, endpoint) for endpoint in spec.endpoint_names]
-    for endpoint in endpoints:
-        check_place(endpoint, spec.deployment.name)
-        deployment_orders.resolve(deps, workspace, endpoint.name, str(endpoint.spec["compute"]), _for(spec, endpoint))
+        parts = spread_rollouts.targets(tx, endpoints)
+    marks = spread_rollouts.marks(endpoints, parts)
+    for part in parts:
+        check_place(part, spec.deployment.name)
+        resolved = deployment_orders.resolve(deps, workspace, part.name, str(part.spec["compute"]), _for(spec, part))
+    if marks:
+        # a site that takes it up later takes the same model
+        deployment = deployment_orders.pinned(spec.deployment, resolved.revision)
+        spec = spec.model_copy(update={"deployment": deployment})
     kept = {"name": caller.name, "role": caller.role, "workspace": caller.workspace}
     row = Row(
         kind="rollout", workspace=workspace, name=name, parent=parent, phase="running", created_by=caller.name,
         spec={**spec.model_dump(mode="json"), "name": name},
-        status={"endpoints": {}, "skipped": [], "undo": [], "reason": "", "caller": kept},
+        status={"endpoints": {}, "skipped": [], "undo": [], "reason": "", "caller": kept, **marks},
     )  # fmt: skip
 
     def work(now: Turn) -> Row:
@@ -101,7 +107,7 @@ def act(deps: Deps, caller: Caller, workspace: str, name: str, verb: Verb) -> di
 
 def view(row: Row) -> dict[str, Json]:
     """As it is answered."""
-    ours = {key: value for key, value in row.status.items() if key not in ("caller", "undo")}
+    ours = {key: value for key, value in row.status.items() if key not in ("caller", "undo", "targets")}
     return {**shown(row, ours), "status": row.phase}
 
 
@@ -118,11 +124,13 @@ def seen(tx: Tx, workspace: str, name: str) -> RolloutSeen:
 def champion(tx: Tx, workspace: str, plan: RolloutPlan) -> str:
     """Model that serves on the first endpoint of the plan, as azureml:NAME:VERSION; empty when none does."""
     for endpoint in plan.endpoint_names:
-        row = tx.get("deployment", workspace, deployment_key(endpoint, plan.deployment.name))
-        serving = tx.get("revision", workspace, str(row.status.get("serving") or "none")) if row else None
-        model = str(serving.spec.get("model_name", "")) if serving else ""
-        if model:
-            return model.replace("model:", "azureml:", 1)
+        parent = tx.get("endpoint", workspace, endpoint)
+        for part in parts_of(tx, parent) if parent else ():
+            row = tx.get("deployment", workspace, deployment_key(part.name, plan.deployment.name))
+            serving = tx.get("revision", workspace, str(row.status.get("serving") or "none")) if row else None
+            model = str(serving.spec.get("model_name", "")) if serving else ""
+            if model:
+                return model.replace("model:", "azureml:", 1)
     return ""
 
 
@@ -162,8 +170,10 @@ def plan_of(spec: RolloutPlan, name: str) -> Plan:
 
 
 def spec_of(row: Row) -> Rollout:
-    """The spec of a rollout's row."""
-    return parsed(Rollout, row.spec)
+    """The spec of a rollout's row; of an endpoint on several computes it names each, as `ENDPOINT@COMPUTE`."""
+    spec = parsed(Rollout, row.spec)
+    targets = row.status.get("targets")
+    return spec.model_copy(update={"endpoints": tuple(targets)}) if targets else spec
 
 
 def under(tx: Tx, workspace: str, endpoint: str, name: str) -> dict[str, Any] | None:
@@ -189,8 +199,7 @@ def _under_way(tx: Tx, row: Row) -> list[Row]:
 
 def _for(spec: Rollout, endpoint: Row) -> Any:
     deployment = spec.deployment
-    if deployment.endpoint_name not in (None, endpoint.name) and len(spec.endpoint_names) == 1:
-        raise Refused(
-            "BadValue", f"the deployment says endpoint_name {deployment.endpoint_name!r}, not {endpoint.name!r}"
-        )
-    return deployment.model_copy(update={"endpoint_name": endpoint.name})
+    name = called(endpoint)
+    if deployment.endpoint_name not in (None, name) and len(spec.endpoint_names) == 1:
+        raise Refused("BadValue", f"the deployment says endpoint_name {deployment.endpoint_name!r}, not {name!r}")
+    return deployment.model_copy(update={"endpoint_name": name})

@@ -12,6 +12,7 @@ from ferryml.control.ports import Json, Row, Tx
 from ferryml.control.rows import missing, need_workspace
 from ferryml.domain.errors import Conflict, Refused
 from ferryml.domain.orders import EndpointOrder, RevisionOrder, RolloutOrder
+from ferryml.domain.spec.values import compute_name
 
 CREATING, UPDATING, SUCCEEDED, FAILED, DELETING = "Creating", "Updating", "Succeeded", "Failed", "Deleting"
 CANDIDATE, SERVING, PREVIOUS, DROPPED = "Candidate", "Serving", "Previous", "Dropped"
@@ -19,6 +20,9 @@ CANDIDATE, SERVING, PREVIOUS, DROPPED = "Candidate", "Serving", "Previous", "Dro
 RUNNING = (CANDIDATE, SERVING, PREVIOUS)
 """Revisions that the site shall have."""
 Command = Literal["run", "pause", "promote", "rollback"]
+SPREAD = ("spread", "yes")
+"""Label of an endpoint on several computes. Its row says what was asked; what is on a compute has a row of its own,
+`ENDPOINT@COMPUTE` with the endpoint as parent, which all of the below sees as an endpoint like any other."""
 BUDGET_S = 1200.0
 """SPEC.md 0.6: what is not there after 20 minutes has failed."""
 
@@ -26,6 +30,46 @@ BUDGET_S = 1200.0
 def deployment_key(endpoint: str, deployment: str) -> str:
     """Name of a deployment's row: unique in the workspace."""
     return f"{endpoint}/{deployment}"
+
+
+def spread(endpoint: Row) -> bool:
+    """Whether it is on several computes, and so has no site of its own."""
+    return endpoint.labels.get(SPREAD[0]) == SPREAD[1]
+
+
+def called(endpoint: Row) -> str:
+    """What people and sites call it."""
+    return endpoint.parent or endpoint.name
+
+
+def members_of(tx: Tx, endpoint: Row) -> list[Row]:
+    """What an endpoint on several computes has on each."""
+    return tx.find("endpoint", workspace=endpoint.workspace, parent=endpoint.name)
+
+
+def parts_of(tx: Tx, endpoint: Row, compute: str = "") -> list[Row]:
+    """What it has on each of its computes, in the order of its spec; with `compute` there alone.
+
+    Of an endpoint on one compute that is itself. Raises Refused `BadReference` for a compute that it is not on.
+    """
+    found = members_of(tx, endpoint) if spread(endpoint) else [endpoint]
+    listed = list(endpoint.spec["compute"]) if spread(endpoint) else []
+    found.sort(key=lambda one: listed.index(one.spec["compute"]) if one.spec["compute"] in listed else len(listed))
+    wanted = str(compute_name(compute))
+    if wanted and wanted not in (names := [str(one.spec["compute"]) for one in found]):
+        raise Refused(
+            "BadReference", f"endpoint {called(endpoint)} is not on compute {wanted[:64]!r}",
+            f"It is on: {', '.join(names) or 'none'}.",
+        )  # fmt: skip
+    return [one for one in found if not wanted or one.spec["compute"] == wanted]
+
+
+def endpoint_at(tx: Tx, site: str, workspace: str, name: str) -> Row | None:
+    """What this site means by the endpoint."""
+    row = tx.get("endpoint", workspace, name)
+    if row is None or not spread(row):
+        return row
+    return next((one for one in members_of(tx, row) if one.status["site"] == site), None)
 
 
 def need_endpoint(tx: Tx, workspace: str, name: str) -> Row:
@@ -69,7 +113,7 @@ def endpoint_order(tx: Tx, endpoint: Row) -> EndpointOrder:
     rollout = endpoint.status.get("rollout")
     tokens = endpoint.spec["auth_mode"] == "aml_token"
     return EndpointOrder(
-        workspace=endpoint.workspace, name=endpoint.name, compute=str(endpoint.spec["compute"]),
+        workspace=endpoint.workspace, name=called(endpoint), compute=str(endpoint.spec["compute"]),
         namespace=str(endpoint.status.get("namespace") or "default"),
         auth_mode=endpoint.spec["auth_mode"],
         key_hashes=tuple((endpoint.status.get("key_hashes") or {}).values()),

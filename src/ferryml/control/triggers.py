@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
@@ -11,6 +12,7 @@ from croniter import croniter
 from ferryml.control.automations import asset_name, fire, instant, newest, spec_of
 from ferryml.control.context import Deps, Turn, changed
 from ferryml.control.ports import Json, Row, Tx
+from ferryml.control.serving_wishes import parts_of
 from ferryml.domain.automation import MetricSeen, metric_fires
 from ferryml.domain.spec.automation import CronTrigger, DataTrigger, MetricTrigger, ModelTrigger
 
@@ -104,17 +106,23 @@ def _metric(tx: Tx, row: Row, trigger: MetricTrigger, status: dict[str, Json]) -
 
 
 def live_metric(tx: Tx, workspace: str, trigger: MetricTrigger) -> tuple[MetricSeen | None, str]:
-    """The metric of the revision that has most of the traffic, and that revision.
+    """The metric of the revision that has most of the traffic, and that revision; over all computes of the endpoint.
 
     Its value is over the last 1,000 labelled requests; its labels are all that were ever joined.
     """
     endpoint = tx.get("endpoint", workspace, trigger.endpoint)
-    seen = (endpoint.status.get("seen") or {}) if endpoint else {}
-    weights: dict[str, int] = seen.get("weights") or {}
-    if not weights or trigger.metric != "accuracy":
+    if endpoint is None or trigger.metric != "accuracy":
         return None, ""
-    revision = max(weights, key=lambda name: (weights[name], name))
-    recent, total = (seen.get(key, {}).get(revision) or {} for key in ("recent_accuracy", "accuracy"))
-    if not recent.get("labels"):
-        return None, revision
-    return MetricSeen(recent["correct"] / recent["labels"], int(total.get("labels", 0))), revision
+    revisions, correct, recently, labels = list[str](), 0, 0, 0
+    for part in parts_of(tx, endpoint):
+        seen: dict[str, Any] = part.status.get("seen") or {}
+        weights: dict[str, int] = seen.get("weights") or {}
+        if not weights:
+            continue
+        revision = max(weights, key=lambda name: (weights[name], name))
+        recent, total = (seen.get(key, {}).get(revision) or {} for key in ("recent_accuracy", "accuracy"))
+        revisions.append(revision)
+        correct, recently = correct + int(recent.get("correct", 0)), recently + int(recent.get("labels", 0))
+        labels += int(total.get("labels", 0)) if recent.get("labels") else 0
+    name = "+".join(sorted(revisions))
+    return (MetricSeen(correct / recently, labels) if recently else None), name

@@ -154,41 +154,49 @@ class Endpoints(Named):
         """Replace the spec."""
         return self._run(nouns.replace(self._workspace, self._plural, name, spec))
 
-    def keys(self, name: str) -> Json:
+    def keys(self, name: str, compute: str | None = None) -> Json:
         """`primaryKey` and `secondaryKey`."""
-        return self._run(get(f"{nouns.path(self._workspace, self._plural, name)}/keys"))
+        return self._run(get(f"{nouns.path(self._workspace, self._plural, name)}/keys", compute=compute))
 
-    def credentials(self, name: str) -> Json:
-        """Its keys; or `accessToken`, `tokenType`, `expiryTimeUtc`, `refreshAfterTimeUtc` (seconds since 1970)."""
-        return self._run(get(f"{nouns.path(self._workspace, self._plural, name)}/credentials"))
+    def credentials(self, name: str, compute: str | None = None) -> Json:
+        """Its keys; or `accessToken`, `tokenType`, `expiryTimeUtc`, `refreshAfterTimeUtc` (seconds since 1970).
 
-    def regenerate_keys(self, name: str, key_type: str) -> Json:
-        """A new `primary` or `secondary` key; the other stays valid."""
-        return self._act(name, "keys/regenerate", {"key_type": key_type})
+        Where each compute has keys of its own: those of `compute`, or of all below `computes`.
+        """
+        return self._run(get(f"{nouns.path(self._workspace, self._plural, name)}/credentials", compute=compute))
+
+    def regenerate_keys(self, name: str, key_type: str, compute: str | None = None) -> Json:
+        """A new `primary` or `secondary` key; the other stays valid. Separate keys: those of `compute`."""
+        path = f"{nouns.path(self._workspace, self._plural, name)}/keys/regenerate"
+        return self._run(send("POST", path, {"key_type": key_type}, compute=compute))
 
     def feedback(self, name: str, labels: Iterable[tuple[str, Any]]) -> Json:
         """True labels by request id."""
         return self._run(nouns.feedback(self._workspace, name, labels))
 
-    def stats(self, name: str) -> Json:
+    def stats(self, name: str, compute: str | None = None) -> Json:
         """Traffic, errors, latencies, instances and live accuracy by revision, and of what serves by deployment."""
-        return self._run(get(f"{nouns.path(self._workspace, self._plural, name)}/stats"))
+        return self._run(get(f"{nouns.path(self._workspace, self._plural, name)}/stats", compute=compute))
 
     def wait(self, name: str, notice: Notice | None = None) -> Json:
         """Block until Succeeded or Failed."""
         return self._run(flows.settle(nouns.path(self._workspace, self._plural, name), notice))
 
-    def invoke(self, name: str, body: bytes | Any, deployment: str | None = None) -> flows.Prediction:
+    def invoke(
+        self, name: str, body: bytes | Any, deployment: str | None = None, compute: str | None = None
+    ) -> flows.Prediction:  # fmt: skip
         """Ask for a prediction; `body` is sent as it is when bytes, else as JSON.
+
+        Of an endpoint on several computes `compute` is asked, or the first that can be reached.
 
         The endpoint's key or token is kept for the next call, and asked for again once it no longer opens.
         """
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self._run(flows.invoke(self._workspace, name, data, deployment, self._opens))
+        return self._run(flows.invoke(self._workspace, name, data, deployment, self._opens, compute))
 
-    def wait_gone(self, name: str) -> None:
-        """Block until it is deleted."""
-        self._run(flows.gone(nouns.path(self._workspace, self._plural, name)))
+    def wait_gone(self, name: str) -> Json:
+        """Block until it is deleted: None; or what is left of it, on sites that are offline."""
+        return self._run(flows.gone(nouns.path(self._workspace, self._plural, name)))
 
 
 class Deployments:
@@ -226,10 +234,16 @@ class Deployments:
         self._client.run(nouns.delete(self._client.workspace, nouns.deployments(endpoint), name))
 
     def logs(
-        self, endpoint: str, name: str, lines: int = 5000, container: str = "inference-server", revision: str = ""
+        self,
+        endpoint: str,
+        name: str,
+        lines: int = 5000,
+        container: str = "inference-server",
+        revision: str = "",
+        compute: str = "",
     ) -> Json:
         """The last lines, also after a failure; of the newest revision that said anything, or of the one named."""
-        flow = nouns.deployment_logs(self._client.workspace, endpoint, name, lines, container, revision)
+        flow = nouns.deployment_logs(self._client.workspace, endpoint, name, lines, container, revision, compute)
         return self._client.run(flow)
 
     def wait(self, endpoint: str, name: str, notice: Notice | None = None) -> Json:
@@ -237,9 +251,9 @@ class Deployments:
         path = nouns.path(self._client.workspace, nouns.deployments(endpoint), name)
         return self._client.run(flows.settle(path, notice))
 
-    def wait_gone(self, endpoint: str, name: str) -> None:
-        """Block until it is deleted."""
-        self._client.run(flows.gone(nouns.path(self._client.workspace, nouns.deployments(endpoint), name)))
+    def wait_gone(self, endpoint: str, name: str) -> Json:
+        """Block until it is deleted: None; or what is left of it, on sites that are offline."""
+        return self._client.run(flows.gone(nouns.path(self._client.workspace, nouns.deployments(endpoint), name)))
 
 
 class Rollouts(Named):

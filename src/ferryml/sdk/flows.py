@@ -162,29 +162,36 @@ class Prediction:
         value: the body as JSON, or as text where it is none.
         request_id: for feedback and trace; empty when the endpoint gave none.
         deployment: who answered.
+        compute: where, of an endpoint on several computes.
     """
 
     value: Json
     request_id: str
     deployment: str
+    compute: str = ""
 
 
 def invoke(
-    workspace: str, endpoint: str, body: bytes, deployment: str | None = None, kept: dict[str, str] | None = None
-) -> Flow[Prediction]:
+    workspace: str, endpoint: str, body: bytes, deployment: str | None = None, kept: dict[str, str] | None = None,
+    compute: str | None = None,
+) -> Flow[Prediction]:  # fmt: skip
     """Ask an endpoint at its scoring address, with a key of its own or a token.
 
     Args:
         kept: `WORKSPACE/ENDPOINT` -> what opened it last time; brought up to date here.
+        compute: of several; none: the first that can be reached.
 
     Raises Refused(NoValidDeployment, EndpointNotFound), Unavailable(QueueWaitExceeded, ModelTimeout, ...).
     """
     here = below(workspace, "online-endpoints", quote(endpoint, safe=""))
-    address = (yield from get(f"{here}/scoring")).get("scoring_uri")
+    place = yield from get(f"{here}/scoring", compute=compute)
+    address = place.get("scoring_uri")
     if not address:
         raise Unavailable("ResourceNotReady", f"endpoint {endpoint} has no scoring address yet", "Look with show.")
     named = {"azureml-model-deployment": deployment} if deployment else {}
-    kept, mine = {} if kept is None else kept, f"{workspace}/{endpoint}"
+    # where keys are separate, those of one compute open no other
+    where = str(place["compute"]) if place.get("keys") == "separate" else ""
+    kept, mine = {} if kept is None else kept, f"{workspace}/{endpoint}" + (f"@{where}" if where else "")
     answer: Answer | None = None
     if mine in kept:
         try:
@@ -193,7 +200,7 @@ def invoke(
             # a token that expired, or a key that was made anew
             del kept[mine]
     if answer is None:
-        found = yield from get(f"{here}/credentials")
+        found = yield from get(f"{here}/credentials", compute=where or None)
         kept[mine] = str(found.get("primaryKey") or found.get("accessToken"))
         answer = yield from _ask_model(str(address), body, kept[mine], named)
     try:
@@ -201,7 +208,8 @@ def invoke(
     except ValueError:
         value = answer.body.decode("utf-8", "replace")
     told = answer.headers
-    return Prediction(value, told.get("x-request-id", ""), told.get("azureml-model-deployment", ""))
+    asked = str(place.get("compute") or "")
+    return Prediction(value, told.get("x-request-id", ""), told.get("azureml-model-deployment", ""), asked)
 
 
 def _ask_model(address: str, body: bytes, opens: str, named: Mapping[str, str]) -> Flow[Answer]:
@@ -229,7 +237,7 @@ def print_log(workspace: str, name: str, path: str, write: Write) -> Flow[None]:
 
 
 def settle(path: str, notice: Notice | None = None, limit_s: float = 1500.0) -> Flow[Json]:
-    """Until an endpoint or deployment is Succeeded, Failed or Canceled.
+    """Until an endpoint or deployment is Succeeded, Failed or Canceled, or waits for nothing but offline sites.
 
     Raises Unavailable(ResourceNotReady) after `limit_s` seconds; the operation itself goes on.
     """
@@ -240,7 +248,7 @@ def settle(path: str, notice: Notice | None = None, limit_s: float = 1500.0) -> 
         if state != last and notice is not None:
             notice(thing)
         last = state
-        if state in SETTLED:
+        if state in SETTLED or _only_waits(thing):
             return thing
         if waited >= limit_s:
             raise Unavailable("ResourceNotReady", f"still {state} after {limit_s:g} s", "Look again with show.")
@@ -248,14 +256,21 @@ def settle(path: str, notice: Notice | None = None, limit_s: float = 1500.0) -> 
         waited += 0.5
 
 
-def gone(path: str, limit_s: float = 600.0) -> Flow[None]:
-    """Until the thing is deleted."""
+def _only_waits(thing: Json) -> bool:
+    """Whether all that is left is for sites that are offline: of things on several computes."""
+    return bool((thing.get("ferry") or {}).get("waiting_for"))
+
+
+def gone(path: str, limit_s: float = 600.0) -> Flow[Json]:
+    """Until the thing is deleted: None; or what is left of it, when that is on sites that are offline."""
     waited = 0.0
     while True:
         try:
-            yield from get(path)
+            thing = yield from get(path)
         except NotFound:
-            return
+            return None
+        if _only_waits(thing):
+            return thing
         if waited >= limit_s:
             raise Unavailable("OperationInProgress", f"still deleting after {limit_s:g} s", "Look again with show.")
         yield Pause(0.5)

@@ -67,7 +67,7 @@ def feedback(workspace: str, endpoint: str, labels: Iterable[tuple[str, Any]]) -
 
 def deployment_logs(
     workspace: str, endpoint: str, name: str, lines: int = 5000, container: str = "inference-server",
-    revision: str = "",
+    revision: str = "", compute: str = "",
 ) -> Flow[Json]:  # fmt: skip
     """The last lines of one container of a deployment, also after it failed."""
     return get(
@@ -75,6 +75,7 @@ def deployment_logs(
         lines=lines,
         container=container,
         revision=revision or None,
+        compute=compute or None,
     )
 
 

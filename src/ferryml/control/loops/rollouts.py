@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, cast
 
-from ferryml.control import deployments, rollouts
+from ferryml.control import deployments, rollouts, spread_rollouts
 from ferryml.control.context import Caller, Deps, Turn, changed
 from ferryml.control.ports import Edge, Json, Row
 from ferryml.control.serving_wishes import command, deployment_key
@@ -75,7 +75,7 @@ def _told(deps: Deps, row: Row, spec: Rollout) -> Told:
 
 
 def _start(deps: Deps, row: Row, spec: Rollout, endpoint: str, told: dict[str, Any]) -> dict[str, Any]:
-    deployment = spec.deployment.model_copy(update={"endpoint_name": endpoint})
+    deployment = spec.deployment.model_copy(update={"endpoint_name": spread_rollouts.public(endpoint)})
     with deps.store.read() as tx:
         parent = tx.get("endpoint", row.workspace, endpoint)
     # nothing has traffic yet: the first deployment takes all of it
@@ -152,7 +152,9 @@ def _write_in(now: Turn, stale: Row, phase: str, status: dict[str, Json]) -> int
     row = now.tx.get("rollout", stale.workspace, stale.name)
     if row is None or row.etag != stale.etag:
         return 0
-    now.tx.update(row.model_copy(update={"status": status, "phase": phase}))
+    row = now.tx.update(row.model_copy(update={"status": status, "phase": phase}))
+    if phase in rollouts.ENDED:
+        spread_rollouts.ended(now, row, rollouts.spec_of(row), phase)
     for endpoint, told in status["endpoints"].items():
         before = stale.status["endpoints"].get(endpoint) or NOTHING
         if told["revision"] and told["revision"] != before.get("revision"):
@@ -160,7 +162,7 @@ def _write_in(now: Turn, stale: Row, phase: str, status: dict[str, Json]) -> int
             now.tx.link(Edge(workspace=row.workspace, source=f"rollout:{row.name}", relation="deployed", target=target))
         for move in told["evidence"][len(before["evidence"]) :]:
             now.event(row.workspace, "rollout.moved", f"rollout:{row.name}", {"endpoint": endpoint, **move})
-    if phase != row.phase:
+    if phase != stale.phase:
         now.event(row.workspace, f"rollout.{phase}", f"rollout:{row.name}", {"reason": status["reason"]})
         now.wake("loops")
     return 1

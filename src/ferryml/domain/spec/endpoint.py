@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ferryml.domain.spec.common import Spec, problem, warn
 from ferryml.domain.spec.compute import Identity
-from ferryml.domain.spec.values import ComputeName, DeploymentName, EndpointName, Fold, NoneIsEmpty, TextMap
+from ferryml.domain.spec.values import DeploymentName, EndpointName, Fold, NoneIsEmpty, TextMap, compute_name
+
+MAX_COMPUTES = 20
+
+
+def _computes(value: Any) -> Any:
+    """One compute is its name, several are a tuple; each may be written as everywhere."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return compute_name(value)
+    names = tuple(compute_name(one) for one in value)
+    if not all(isinstance(name, str) and name for name in names):
+        raise problem("BadValue", "compute names a compute, or lists several: compute: [azureml:a, azureml:b]")
+    if not names or len(names) > MAX_COMPUTES:
+        raise problem("BadValue", f"compute lists {len(names)} computes; it may be 1 to {MAX_COMPUTES}")
+    if len(set(names)) < len(names):
+        raise problem("BadValue", "compute lists one compute twice")
+    return names
+
 
 Percent = Annotated[int, Field(ge=0)]
 Traffic = Annotated[dict[DeploymentName, Percent], NoneIsEmpty]
+Computes = Annotated[
+    str | tuple[str, ...], BeforeValidator(_computes, json_schema_input_type=str | tuple[str, ...])
+]  # fmt: skip
 
 
 class OnlineEndpoint(Spec):
@@ -23,8 +44,11 @@ class OnlineEndpoint(Spec):
     type: Annotated[Literal["kubernetes", "local", "managed"], Fold()] | None = Field(
         None, description="Not needed: the compute decides.", exclude=True
     )
-    compute: ComputeName | None = Field(
-        None, description="Where it serves, fixed; none: the workspace's default compute."
+    compute: Computes | None = Field(
+        None, description="Where it serves: one compute, or a list; none: the workspace's default compute."
+    )
+    keys: Annotated[Literal["shared", "separate"], Fold()] = Field(
+        "shared", description="On several computes: the same keys open all of them, or each has keys of its own."
     )
     auth_mode: Annotated[Literal["key", "aml_token", "aad_token"], Fold()] = Field(
         "key", description="Long-lived keys, or tokens that expire."
@@ -53,6 +77,8 @@ class OnlineEndpoint(Spec):
     def _auth(self, info: ValidationInfo) -> OnlineEndpoint:
         if self.auth_mode == "aad_token":
             raise problem("NotSupported", "auth_mode aad_token is not supported; use key or aml_token")
+        if self.keys == "separate" and self.auth_mode != "key":
+            raise problem("BadValue", "keys: separate needs auth_mode key; tokens open every compute of an endpoint")
         if self.type == "managed":
             warn(info, "type managed means nothing here: the endpoint serves on its compute")
         return self

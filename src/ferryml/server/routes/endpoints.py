@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from ferryml.control import credentials, deployments, endpoints, feedback
+from ferryml.control import deployment_logs, feedback
+from ferryml.control import spread_deployments as deployments
+from ferryml.control import spread_endpoints as endpoints
 from ferryml.control.ports import Json
 from ferryml.server.auth import Document, Name, Person, Text
 
@@ -55,7 +57,7 @@ def put(asked: Person, workspace: Name, name: Name, document: Document) -> dict[
 
 @router.patch("/{name}")
 def update(asked: Person, workspace: Name, name: Name, changes: Document) -> dict[str, Json]:
-    """Change traffic, mirror_traffic, description, tags or properties."""
+    """Change traffic, mirror_traffic, compute, description, tags or properties."""
     return dict(endpoints.update(asked.deps, asked.caller, workspace, name, changes))
 
 
@@ -66,27 +68,29 @@ def delete(asked: Person, workspace: Name, name: Name) -> None:
 
 
 @router.get("/{name}/keys")
-def keys(asked: Person, workspace: Name, name: Name) -> dict[str, Json]:
+def keys(asked: Person, workspace: Name, name: Name, compute: Text = None) -> dict[str, Json]:
     """Both keys of an endpoint that has keys."""
-    return dict(endpoints.keys(asked.deps, asked.caller, workspace, name))
+    return dict(endpoints.get_keys(asked.deps, asked.caller, workspace, name, compute or ""))
 
 
 @router.get("/{name}/credentials")
-def get_credentials(asked: Person, workspace: Name, name: Name) -> dict[str, Json]:
-    """Both keys, or a fresh token where the endpoint takes tokens."""
-    return dict(credentials.get(asked.deps, asked.caller, workspace, name))
+def get_credentials(asked: Person, workspace: Name, name: Name, compute: Text = None) -> dict[str, Json]:
+    """Both keys, or a fresh token where the endpoint takes tokens; those of each compute where they are separate."""
+    return dict(endpoints.get_credentials(asked.deps, asked.caller, workspace, name, compute or ""))
 
 
 @router.get("/{name}/scoring")
-def scoring(asked: Person, workspace: Name, name: Name) -> dict[str, Json]:
-    """Where predictions are asked."""
-    return dict(endpoints.scoring(asked.deps, asked.caller, workspace, name))
+def scoring(asked: Person, workspace: Name, name: Name, compute: Text = None) -> dict[str, Json]:
+    """Where predictions are asked: on `compute`, or on the first that can be reached."""
+    return dict(endpoints.scoring(asked.deps, asked.caller, workspace, name, compute or ""))
 
 
 @router.post("/{name}/keys/regenerate")
-def regenerate(asked: Person, workspace: Name, name: Name, which: WhichKey) -> dict[str, Json]:
-    """Make one key anew; the other stays."""
-    return dict(endpoints.regenerate(asked.deps, asked.caller, workspace, name, which.key_type))
+def regenerate(
+    asked: Person, workspace: Name, name: Name, which: WhichKey, compute: Text = None
+) -> dict[str, Json]:  # fmt: skip
+    """Make one key anew; the other stays. Separate keys are made anew on one compute, which must be named."""
+    return dict(endpoints.regenerate(asked.deps, asked.caller, workspace, name, which.key_type, compute or ""))
 
 
 @router.post("/{name}/feedback", status_code=202)
@@ -96,9 +100,9 @@ def give_feedback(asked: Person, workspace: Name, name: Name, body: Labels) -> d
 
 
 @router.get("/{name}/stats")
-def stats(asked: Person, workspace: Name, name: Name) -> dict[str, Json]:
-    """Requests, errors, latencies and live accuracy."""
-    return dict(endpoints.stats(asked.deps, asked.caller, workspace, name))
+def stats(asked: Person, workspace: Name, name: Name, compute: Text = None) -> dict[str, Json]:
+    """Requests, errors, latencies and live accuracy: of all computes, or of one."""
+    return dict(endpoints.stats(asked.deps, asked.caller, workspace, name, compute or ""))
 
 
 @router.post("/{name}/deployments", status_code=201)
@@ -143,13 +147,19 @@ def delete_deployment(asked: Person, workspace: Name, name: Name, deployment: De
     deployments.delete(asked.deps, asked.caller, workspace, name, deployment)
 
 
+def wanted_lines(
+    lines: Annotated[int, Query(ge=1, le=deployment_logs.MAX_LINES)] = 5000,
+    container: Literal["inference-server", "storage-initializer"] = "inference-server", revision: Text = None,
+    compute: Text = None,
+) -> deployment_logs.Wanted:  # fmt: skip
+    """Which lines a query asks for."""
+    return deployment_logs.Wanted(lines, container, revision or "", compute or "")
+
+
 @router.get("/{name}/deployments/{deployment}/logs")
 def get_logs(
     asked: Person, workspace: Name, name: Name, deployment: Deployment,
-    lines: Annotated[int, Query(ge=1, le=deployments.MAX_LINES)] = 5000,
-    container: Literal["inference-server", "storage-initializer"] = "inference-server", revision: Text = None,
+    wanted: Annotated[deployment_logs.Wanted, Depends(wanted_lines)],
 ) -> dict[str, Json]:  # fmt: skip
-    """The last lines of one container: `{content}`."""
-    wanted = deployments.Wanted(lines, container, revision or "")
-    content = deployments.get_logs(asked.deps, asked.caller, workspace, name, deployment, wanted)
-    return {"content": content}
+    """The last lines of one container, and whose they are: `{content, compute, revision}`."""
+    return dict(deployment_logs.get_logs(asked.deps, asked.caller, workspace, name, deployment, wanted))
