@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ferryml.cli.endpoints import lines_of, read_request, shares
+from ferryml.cli.endpoints import computes, lines_of, read_request, shares, site_lines
 from ferryml.domain.errors import Refused
 
 
@@ -14,6 +14,25 @@ def test_shares_as_az_writes_them():
     for text in ("a", "a=x", "=1", "a=-1"):
         with pytest.raises(Refused, match="share"):
             shares(text)
+
+
+def test_computes_as_one_writes_them():
+    assert computes("a") == "a"
+    assert computes("azureml:a") == "azureml:a"
+    for text in ("a b", "a,b", "[a, b]", "[a,b]"):
+        assert computes(text) == ["a", "b"]
+    assert computes("[a]") == computes("a,") == ["a"]
+
+
+def test_each_compute_is_a_line_of_a_table():
+    blue = {"blue": {"ready": 1, "desired": 2}}
+    there = {"provisioning_state": "Updating", "scoring_uri": None, "reason": "waits", "deployments": blue}
+    [line] = site_lines({"name": "e", "traffic": {"blue": 100}, "ferry": {"sites": {"c1": there}}})
+    assert [line[key] for key in ("name", "compute", "deployments", "provisioning_state", "reason")] == [
+        "e", "c1", "blue:1/2", "Updating", "waits",
+    ]  # fmt: skip
+    alone = {"name": "e", "ferry": {}}
+    assert site_lines(alone) is alone
 
 
 def test_requests_come_from_files(alone):

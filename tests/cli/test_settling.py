@@ -4,7 +4,7 @@ import pytest
 import typer
 
 from ferryml.cli.kit import Shared
-from ferryml.cli.settling import settled
+from ferryml.cli.settling import left, settled
 from ferryml.domain.errors import Refused
 
 
@@ -33,3 +33,13 @@ def test_what_a_script_raised_is_shown(capsys):
     with pytest.raises(Refused):
         settled(Shared(), "deployment x", lambda: {"name": "x", "provisioning_state": "Failed", "ferry": ours})
     assert capsys.readouterr().err.splitlines() == ["  no weights", "  Traceback:", "    boom"]
+
+
+def test_what_waits_for_offline_sites_is_said_and_no_failure(capsys):
+    ours = {"waiting_for": ["c2"], "reason": "c2: waits for its site, which is offline"}
+    thing = {"name": "x", "provisioning_state": "Updating", "ferry": ours}
+    assert settled(Shared(), "endpoint x", lambda: thing) == thing
+    left(Shared(), "endpoint x", lambda: thing)
+    assert capsys.readouterr().err.count("endpoint x: c2: waits for its site, which is offline") == 2
+    left(Shared(), "endpoint x", lambda: None)
+    assert "offline" not in capsys.readouterr().err

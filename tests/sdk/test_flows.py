@@ -80,6 +80,12 @@ def test_gone_is_not_found():
         flow.throw(NotFound("NotFound", "no"))
 
 
+def test_what_waits_for_offline_sites_is_not_waited_for():
+    left = {"provisioning_state": "Updating", "ferry": {"waiting_for": ["c2"]}}
+    assert play(flows.settle("/e"), {"provisioning_state": "Creating"}, left)[1] == left
+    assert play(flows.gone("/e"), left)[1] == left
+
+
 def test_a_rollout_is_waited_for():
     answers = ({"status": "running"}, {"status": "rolled_back"})
     assert play(flows.wait_rollout("w", "r"), *answers)[1]["status"] == "rolled_back"
@@ -130,3 +136,16 @@ def test_an_endpoint_without_address_is_not_ready():
     next(flow)
     with pytest.raises(Unavailable):
         flow.send(Answer(200, {}, b'{"scoring_uri": null}'))
+
+
+def test_separate_keys_are_kept_for_each_compute():
+    kept: dict[str, str] = {}
+    flow = flows.invoke("w", "e", b"[1]", None, kept, "c2")
+    assert next(flow).query == {"compute": "c2"}
+    place = b'{"scoring_uri": "http://s/score", "compute": "c2", "keys": "separate"}'
+    call = flow.send(Answer(200, {}, place))
+    assert (call.path.endswith("/credentials"), call.query) == (True, {"compute": "c2"})
+    flow.send(Answer(200, {}, b'{"primaryKey": "k"}'))
+    with pytest.raises(StopIteration) as end:
+        flow.send(Answer(200, {}, b"[1]"))
+    assert (end.value.value.compute, kept) == ("c2", {"w/e@c2": "k"})

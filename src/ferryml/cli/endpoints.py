@@ -89,7 +89,8 @@ def update(
         fields["traffic"] = shares(traffic)
     if mirror_traffic is not None:
         fields["mirror_traffic"] = {key: value for key, value in shares(mirror_traffic).items() if value}
-    if compute is not None:
+    compute = compute if compute is not None else fields.get("compute")
+    if isinstance(compute, str):
         fields["compute"] = computes(compute)
     made = endpoints.update(name, fields)
     return made if no_wait else _settled(shared, name)

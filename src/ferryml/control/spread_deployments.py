@@ -20,7 +20,7 @@ from ferryml.control.serving_wishes import (
     spread,
 )
 from ferryml.control.spread import deployment_view, free, look
-from ferryml.control.spread_endpoints import kept
+from ferryml.control.spreading import kept
 from ferryml.domain.errors import Refused
 from ferryml.domain.spec.deployment import OnlineDeployment
 
@@ -129,7 +129,8 @@ def adopt(now: Turn, endpoint: Row, spec: OnlineDeployment, created_by: str, beh
 def _spread(deps: Deps, caller: Caller, workspace: str, endpoint: str) -> bool:
     allow(caller, "endpoint.write", workspace)
     with deps.store.read() as tx:
-        return spread(need_endpoint(tx, workspace, endpoint))
+        row = tx.get("endpoint", workspace, endpoint)
+    return row is not None and spread(row)
 
 
 def _view(tx: Tx, endpoint: Row, row: Row) -> Json:

@@ -10,8 +10,19 @@ from ferryml.control.context import Caller, Deps, Turn, allow, changed
 from ferryml.control.endpoints import FIXED, KeyType, new_keys, new_spec, with_key, with_keys
 from ferryml.control.ports import Json, Row, Tx
 from ferryml.control.rows import need_workspace, parsed
-from ferryml.control.serving_wishes import DELETING, SPREAD, SUCCEEDED, need_endpoint, parts_of, send, spread
+from ferryml.control.serving_wishes import (
+    DELETING,
+    SPREAD,
+    SUCCEEDED,
+    deployments_of,
+    need_endpoint,
+    parts_of,
+    send,
+    spread,
+)
 from ferryml.control.spread import Look, free, look, openapi, reachable, view
+from ferryml.control.spread_conversion import convert
+from ferryml.control.spreading import kept
 from ferryml.domain.errors import Refused
 from ferryml.domain.placement import Place
 from ferryml.domain.spec.deployment import OnlineDeployment
@@ -26,7 +37,7 @@ SUMS = (
 
 def create(deps: Deps, caller: Caller, workspace: str, document: Mapping[str, Any]) -> Json:
     """A new endpoint on the computes that it lists, all of which must be able to take it."""
-    if not isinstance(document.get("compute"), list | tuple):
+    if not several(document.get("compute")):
         return endpoints.create(deps, caller, workspace, document)
     allow(caller, "endpoint.write", workspace)
     spec = new_spec(document)
@@ -96,23 +107,20 @@ def update(deps: Deps, caller: Caller, workspace: str, name: str, changes: Mappi
     allow(caller, "endpoint.write", workspace)
     with deps.store.read() as tx:
         before = need_endpoint(tx, workspace, name)
-        if not spread(before):
-            if isinstance(changes.get("compute"), list | tuple):
-                raise Refused(
-                    "NotSupported", f"endpoint {name} is on one compute, and cannot be put on several",
-                    "Create an endpoint with compute: [a, b], deploy to it, and delete this one.",
-                )  # fmt: skip
+        if not spread(before) and not several(changes.get("compute")):
             return endpoints.update(deps, caller, workspace, name, changes)
         new = _asked(tx, before, changes)
-        added = places_of(tx, workspace, tuple(one for one in new["compute"] if one not in before.spec["compute"]))
-        asked = dict(look(tx, before).deployments)
+        added = places_of(tx, workspace, tuple(one for one in new["compute"] if one not in listed(before)))
+        asked = [row for row in deployments_of(tx, before) if row.phase != DELETING]
     for place in added:
-        for row in asked.values():
+        for row in asked:
             deployment_orders.resolve(deps, workspace, name, place.compute, parsed(OnlineDeployment, row.spec))
 
     def work(now: Turn) -> Json:
         row = need_endpoint(now.tx, workspace, name)
         new = _asked(now.tx, row, changes)
+        if not spread(row):
+            row = convert(now, caller, row)
         places_of(now.tx, workspace, tuple(new["compute"]))
         now.record(caller, workspace, "endpoint.update", f"endpoint:{name}", {"fields": sorted(changes)})
         if any(new[key] != row.spec.get(key) for key in ("traffic", "mirror_traffic", "compute")):
@@ -132,8 +140,7 @@ def put(deps: Deps, caller: Caller, workspace: str, name: str, document: Mapping
     with deps.store.read() as tx:
         need_workspace(tx, workspace)
         there = tx.get("endpoint", workspace, name)
-    several = isinstance(document.get("compute"), list | tuple)
-    if not (spread(there) if there else several):
+    if not (spread(there) if there else several(document.get("compute"))):
         return endpoints.put(deps, caller, workspace, name, document)
     if document.get("name", name) != name:
         raise Refused("BadValue", f"the document is of endpoint {document['name']!r}, not {name!r}")
@@ -255,9 +262,15 @@ def summed(figures: list[dict[str, Any]]) -> dict[str, Json]:
     return made
 
 
-def kept(caller: Caller) -> dict[str, Json]:
-    """Who asked last: in whose name what is still to be done is done."""
-    return {"name": caller.name, "role": caller.role, "workspace": caller.workspace}
+def listed(endpoint: Row) -> tuple[str, ...]:
+    """The computes that its spec names."""
+    written = endpoint.spec["compute"]
+    return (written,) if isinstance(written, str) else tuple(written)
+
+
+def several(compute: Any) -> bool:
+    """Whether a document lists its computes."""
+    return isinstance(compute, list | tuple) or (isinstance(compute, str) and compute.strip().startswith("["))
 
 
 def places_of(tx: Tx, workspace: str, names: tuple[str, ...]) -> list[Place]:
@@ -286,7 +299,7 @@ def _asked(tx: Tx, row: Row, changes: Mapping[str, Any]) -> dict[str, Any]:
         given.pop("compute", None)
     spec = parsed(OnlineEndpoint, {**base, **given})
     names = (spec.compute,) if isinstance(spec.compute, str) else spec.compute or ()
-    there = set(row.spec["compute"])
+    there = listed(row)
     made = [name if name in there else computes.place_of(tx, row.workspace, name).compute for name in names]
     return {**spec.model_dump(mode="json"), "compute": made}
 

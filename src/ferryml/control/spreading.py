@@ -57,6 +57,11 @@ def take(deps: Deps, seen: Look, compute: str, step: Step) -> int:
     return 1
 
 
+def kept(caller: Caller) -> dict[str, Json]:
+    """Who asked last: in whose name what is still to be done is done."""
+    return {"name": caller.name, "role": caller.role, "workspace": caller.workspace}
+
+
 def caller_of(row: Row) -> Caller:
     """In whose name the steps are done: whoever asked last."""
     told = row.status["caller"]

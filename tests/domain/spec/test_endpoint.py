@@ -17,6 +17,14 @@ def test_defaults():
     assert (endpoint.compute, endpoint.auth_mode, endpoint.traffic) == ("onprem", "key", {})
 
 
+def test_several_computes_are_a_list():
+    for written in (["azureml:a", "b"], ("a", "b"), "[azureml:a, b]"):
+        endpoint = read(compute=written).spec
+        assert (endpoint.compute, endpoint.keys) == (("a", "b"), "shared")
+        assert read(**endpoint.model_dump(mode="json", exclude_none=True)).spec == endpoint
+    assert read(compute=["a"], keys="Separate").spec.keys == "separate"
+
+
 @pytest.mark.parametrize("traffic", [{}, None, {"blue": 100}, {"blue": "90", "green": 10}, {"blue": 0, "green": 0}])
 def test_good_traffic(traffic):
     assert sum(read(traffic=traffic).spec.traffic.values()) in (0, 100)
@@ -33,6 +41,13 @@ def test_good_traffic(traffic):
         ({"mirror_traffic": {"blue": 10, "green": 10}}, "TrafficInvalid"),
         ({"auth_mode": "aad_token"}, "NotSupported"),
         ({"name": "x"}, "BadName"),
+        ({"compute": []}, "BadValue"),
+        ({"compute": ["a", "azureml:a"]}, "BadValue"),
+        ({"compute": ["a", {}]}, "BadValue"),
+        ({"compute": {}}, "BadValue"),
+        ({"compute": [f"c{n}" for n in range(21)]}, "BadValue"),
+        ({"keys": "mine"}, "BadValue"),
+        ({"auth_mode": "aml_token", "keys": "separate"}, "BadValue"),
         ({"name": "ends-"}, "BadName"),
         ({"name": "x" * 33}, "BadName"),
     ],

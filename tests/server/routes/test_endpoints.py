@@ -4,6 +4,7 @@ import pytest
 
 from endpoint_play import NAME, EndpointPlay
 from http_play import W
+from spread_play import SpreadPlay
 
 ALL = f"{W}/online-endpoints"
 ONE = f"{ALL}/{NAME}"
@@ -36,7 +37,7 @@ def test_one_whole_turn(site, owner):
     assert owner.patch(BLUE, json={"description": "x"}).json()["description"] == "x"
     assert owner.put(BLUE, json=site.document(tags={"a": "b"})).json()["tags"] == {"a": "b"}
     site.says("promoted")
-    assert owner.get(f"{BLUE}/logs", params={"lines": 5}).json() == {"content": ""}
+    assert owner.get(f"{BLUE}/logs", params={"lines": 5}).json()["content"] == ""
     assert set(owner.get(f"{ONE}/stats").json()["deployments"]) == {"blue"}
     keys = owner.get(f"{ONE}/keys").json()
     assert owner.get(f"{ONE}/credentials").json() == keys
@@ -96,3 +97,32 @@ def test_scorers_get_tokens(site, http):
     assert http.as_("reader").get(f"{ONE}/credentials").status_code == 403
     said = http.as_("owner").get(f"{ONE}/keys")
     assert (said.status_code, said.json()["error"]["code"]) == (400, "NotSupported")
+
+
+def test_an_endpoint_on_two_computes(http, owner):
+    there = SpreadPlay(http)
+    made = owner.post(ALL, json={"name": NAME, "compute": ["c1", "c2"], "keys": "separate"})
+    assert (made.status_code, made.json()["compute"]) == (201, ["c1", "c2"])
+    there.calm()
+    assert owner.post(f"{ONE}/deployments", params={"all_traffic": True}, json=there.sites["c1"].document()).is_success
+    there.calm()
+    assert set(owner.get(BLUE).json()["ferry"]["sites"]) == {"c1", "c2"}
+    assert owner.get(f"{ONE}/scoring", params={"compute": "c2"}).json()["compute"] == "c2"
+    assert set(owner.get(f"{ONE}/credentials").json()["computes"]) == {"c1", "c2"}
+    keys = owner.get(f"{ONE}/keys", params={"compute": "c2"}).json()
+    body = {"key_type": "primary"}
+    assert owner.post(f"{ONE}/keys/regenerate", json=body).json()["error"]["code"] == "MissingField"
+    new = owner.post(f"{ONE}/keys/regenerate", params={"compute": "c2"}, json=body).json()
+    assert (new["primaryKey"] != keys["primaryKey"], new["secondaryKey"]) == (True, keys["secondaryKey"])
+    assert owner.get(f"{ONE}/stats", params={"compute": "c9"}).json()["error"]["code"] == "BadReference"
+    assert owner.get(f"{BLUE}/logs", params={"compute": "c1"}).json() == {
+        "content": "",
+        "compute": "c1",
+        "revision": "",
+    }
+    assert owner.get(f"{ALL}/{NAME}@c1").status_code == 400, "rows of computes are not addressed"
+    assert owner.patch(ONE, json={"compute": ["c2"]}).json()["compute"] == ["c2"]
+    there.calm()
+    assert owner.delete(ONE).status_code == 202
+    there.calm()
+    assert owner.get(ONE).status_code == 404

@@ -8,7 +8,7 @@ from typing import Any, cast
 from ferryml.control import deployments, rollouts, spread_rollouts
 from ferryml.control.context import Caller, Deps, Turn, changed
 from ferryml.control.ports import Edge, Json, Row
-from ferryml.control.serving_wishes import command, deployment_key
+from ferryml.control.serving_wishes import command, deployment_key, spread
 from ferryml.control.sites import ONLINE
 from ferryml.domain.access import Role
 from ferryml.domain.errors import Conflict, FerryError, Refused
@@ -82,6 +82,8 @@ def _start(deps: Deps, row: Row, spec: Rollout, endpoint: str, told: dict[str, A
     idle = parent is not None and not any((parent.spec.get("traffic") or {}).values())
     operation = {"kind": "rollout", "all_traffic": idle}
     plan = rollouts.plan_of(spec, row.name)
+    if parent is not None and spread(parent):
+        return {**told, "state": "failed", "reason": f"endpoint {endpoint} was made anew, on several computes"}
     try:
         if parent is not None:
             rollouts.check_place(parent, deployment.name)

@@ -16,6 +16,9 @@ MAX_COMPUTES = 20
 
 def _computes(value: Any) -> Any:
     """One compute is its name, several are a tuple; each may be written as everywhere."""
+    if isinstance(value, str) and value.strip().startswith("["):
+        # as --set gives it, where quotes would be in the way
+        value = value.strip().removeprefix("[").removesuffix("]").replace(",", " ").split()
     if not isinstance(value, Sequence) or isinstance(value, str):
         return compute_name(value)
     names = tuple(compute_name(one) for one in value)
