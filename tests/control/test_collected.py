@@ -6,6 +6,7 @@ from control_play import OWNER, WORKSPACE
 from endpoint_play import NAME, UID, EndpointPlay
 from ferryml.control import assets, datastores, journal, lineage
 from ferryml.domain.link import Journal, JournalEntry, OutputRecord
+from spread_play import SpreadPlay
 
 COLLECT = {"sampling_rate": 0.5, "collections": {"request": {"enabled": "true"}, "response": {"enabled": "false"}}}
 PLACED = {"path": "azureml://datastores/a/paths/b"}
@@ -133,3 +134,18 @@ def test_what_is_of_no_deployment_or_not_there_is_refused(site, play):
         answer = told(site, tree, name, seq=seq)
         assert len(answer.refused) == 1
     assert assets.list_assets(site.deps, OWNER, WORKSPACE, "data", None, "any", (0, 10))["items"] == []
+
+
+def test_each_compute_of_several_has_an_asset_of_its_own(play):
+    there = SpreadPlay(play)
+    there.endpoint()
+    there.calm()
+    there.deploy(data_collector=COLLECT)
+    there.calm()
+    tree = play.folder({"a": b"1"})
+    record = OutputRecord(name="blue/request", tree=tree, bound=False)
+    for compute, site in (("c1", "cloud"), ("c2", "edge")):
+        entry = JournalEntry(uid=UID, attempt=1, seq=1, grant=there.sites[compute].wish().grant, item=record)
+        assert not journal.take(play.deps, site, Journal(entries=(entry,))).refused
+        made = shown(there, f"{ASSET}-{compute}")
+        assert (made["version"], made["tags"]["endpoint"], made["tags"]["compute"]) == ("1", NAME, compute)

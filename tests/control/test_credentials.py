@@ -10,6 +10,7 @@ from ferryml.domain.access import Caller
 from ferryml.domain.errors import Conflict, Forbidden, NotFound, Refused
 from ferryml.domain.routes import key_id
 from ferryml.router.tokens import verifier
+from spread_play import SpreadPlay
 
 SCORER = Caller("sam", "scorer", WORKSPACE)
 
@@ -140,3 +141,22 @@ def test_a_new_endpoint_of_the_workspace_shares_the_ring(tokens):
 
 def claims_key(site):
     return jwt.get_unverified_header(ask(site)["accessToken"])["kid"]
+
+
+def test_a_token_of_several_computes_is_signed_with_a_key_that_all_accept(play):
+    there = SpreadPlay(play)
+    there.endpoint(auth_mode="aml_token")
+    for site in there.sites.values():
+        site.accepts()
+
+    def signed():
+        return jwt.get_unverified_header(credentials.get(play.deps, OWNER, WORKSPACE, NAME)["accessToken"])["kid"]
+
+    old = signed()
+    credentials.rotate(play.deps, OWNER, WORKSPACE)
+    there.sites["c1"].accepts()
+    assert signed() == old, "c2 has not heard of the new one"
+    there.sites["c2"].accepts()
+    assert signed() != old
+    with play.store.read() as tx:
+        assert [row.name for row in credentials.endpoints_with_tokens(tx)] == [f"{NAME}@c1", f"{NAME}@c2"]

@@ -7,6 +7,7 @@ from ferryml.control import computes, detaching
 from ferryml.domain.access import Caller
 from ferryml.domain.errors import Conflict, Forbidden, NotFound
 from site_answers import a_cluster, attach
+from spread_play import SpreadPlay
 
 READER = Caller("r", "reader", WORKSPACE)
 
@@ -58,3 +59,11 @@ def test_readers_do_not_detach(play):
     play.site()
     with pytest.raises(Forbidden):
         detaching.detach(play.deps, READER, WORKSPACE, "c1")
+
+
+def test_what_an_endpoint_has_here_beside_other_computes_is_in_the_way(play):
+    SpreadPlay(play).serving()
+    with pytest.raises(Conflict) as caught:
+        detaching.detach(play.deps, OWNER, WORKSPACE, "c2")
+    assert caught.value.message == "endpoint digits is still on compute c2"
+    assert "ferry online-endpoint update -n digits --compute" in caught.value.hint

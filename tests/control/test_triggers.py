@@ -5,6 +5,7 @@ import pytest
 from control_play import WORKSPACE
 from ferryml.control import triggers
 from loop_play import LoopPlay, Point
+from spread_play import SpreadPlay
 
 ALONE = {"rollout": None, "evaluate": None, "gate": None}
 
@@ -118,3 +119,16 @@ def test_a_paused_automation_is_not_looked_at_again(site):
         tx.update(stale.model_copy(update={"phase": "Paused"}))
     assert triggers.look(site.deps, stale) == 0
     assert pending(site) == []
+
+
+def test_a_metric_is_over_all_computes(play):
+    there = SpreadPlay(play)
+    there.serving()
+    LoopPlay(play, triggers=[BELOW], **ALONE)
+    for compute, right in (("c1", 8), ("c2", 2)):
+        revision = there.sites[compute].order().serving["blue"]
+        told = {revision: {"labels": 8, "correct": right, "predictions": 8}}
+        there.says(compute, weights={revision: 100}, accuracy=told, recent_accuracy=told)
+        assert look(play) == (compute == "c2"), "eight labels of one are not the ten of both"
+    assert pending(play)[0]["value"] == 0.625
+    assert pending(play)[0]["labels"] == 16

@@ -9,6 +9,7 @@ from ferryml.control.computes import live_work
 from ferryml.control.context import Caller, Deps, allow, turn
 from ferryml.control.ports import Row
 from ferryml.control.rows import need
+from ferryml.control.serving_wishes import called
 from ferryml.domain.errors import Conflict
 
 Running = Literal["refuse", "keep", "cancel"]
@@ -47,4 +48,7 @@ def detach(deps: Deps, caller: Caller, workspace: str, name: str, running: Runni
 
 def _refuse(work: list[Row], name: str, hint: str) -> None:
     for row in work:
-        raise Conflict("InUse", f"{row.kind} {row.name} is still on compute {name}", hint)
+        whole = called(row) if row.kind == "endpoint" else row.name
+        if whole != row.name:
+            hint = f"Take it off first: ferry online-endpoint update -n {whole} --compute with the others. {hint}"
+        raise Conflict("InUse", f"{row.kind} {whole} is still on compute {name}", hint)
