@@ -62,7 +62,7 @@ CHOICES = {
             "enabled": True, "tls": {"secret": "score-tls", "cname": "score.example"},
             "router": {"metrics": True, "service": {"type": "NodePort", "nodePort": 30443}},
         },
-        "clusterWide": True, "cluster": {"create_namespaces": True}, "purge": True,
+        "clusterWide": True, "connect": {"enabled": True}, "cluster": {"create_namespaces": True}, "purge": True,
         "gateway": {"store": {"size": "5Gi", "storageClass": "fast"}},
     },
 }  # fmt: skip

@@ -249,6 +249,17 @@ def test_logs_grow_by_what_lies_past_their_end(store):
         assert tx.list_logs("other", "u") == []
 
 
+def test_logs_of_an_owner_go_together(store):
+    with store.begin() as tx:
+        for owner, path in (("a", "in"), ("a", "out"), ("b", "in")):
+            tx.append_log("w", owner, path, 0, b"said")
+        assert tx.delete_logs("w", "a") == 2
+        assert tx.delete_logs("w", "a") == 0
+    with store.read() as tx:
+        assert (tx.list_logs("w", "a"), tx.list_logs("w", "b")) == ([], [("in", 4)])
+        assert tx.read_log("w", "a", "in", 0, 9) == b""
+
+
 def test_any_window_of_a_long_log_of_any_bytes_can_be_read(store):
     data = bytes(range(256)) * 4096
     with store.begin() as tx:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from ferryml.domain.connection import Connections, Piece
 from ferryml.domain.errors import Unavailable
 from ferryml.domain.link import Enrol, Enrolled, Heartbeat, HeartbeatAnswer, Report, ReportsAnswer, Wishes
 from ferryml.domain.orders import Wire as Model
@@ -24,7 +25,7 @@ class Reports(Model):
 
 
 class HttpLink:
-    """`ServerLink` over HTTP."""
+    """`ServerLink` and `ConnectionLink` over HTTP."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -42,6 +43,19 @@ class HttpLink:
         body = Reports(epoch=epoch, reports=tuple(reports))
         answer = self._wire.send("POST", "/agent/v1/reports", content=_bytes(body), headers=JSON)
         return _read(ReportsAnswer, answer.content)
+
+    def connections(self, known: Sequence[str], wait_s: float) -> Connections:
+        asked: dict[str, str | float] = {"known": ",".join(known), "wait": wait_s}
+        answer = self._wire.send("GET", "/agent/v1/connections", params=asked, timeout_s=wait_s + 30)
+        return _read(Connections, answer.content)
+
+    def hear(self, connection: str, offset: int, wait_s: float) -> Piece:
+        asked = {"offset": offset, "wait": wait_s}
+        path = f"/agent/v1/connections/{connection}/in"
+        return _read(Piece, self._wire.send("GET", path, params=asked, timeout_s=wait_s + 30).content)
+
+    def say(self, connection: str, piece: Piece) -> None:
+        self._wire.send("POST", f"/agent/v1/connections/{connection}/out", content=_bytes(piece), headers=JSON)
 
     def heartbeat(self, beat: Heartbeat) -> HeartbeatAnswer:
         answer = self._wire.send("POST", "/agent/v1/heartbeat", content=_bytes(beat), headers=JSON)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from ferryml.domain.connection import ConnectionAsk, Connections, Frame, Piece, Terminal
 from ferryml.domain.link import Heartbeat, HeartbeatAnswer, Report, ReportsAnswer, Wish, Wishes
 from ferryml.domain.orders import EnvironmentOrder, Json, RevisionOrder, TreeRef, Wire
 from ferryml.domain.seen import EnvSeen, InstanceSeen, JobSeen, Launch, Receipt, StoredStatus
@@ -148,6 +149,34 @@ class ServerLink(Protocol):
     def wishes(self, after: int, epoch: str, wait_s: float) -> Wishes: ...
     def report(self, epoch: str, reports: Sequence[Report]) -> ReportsAnswer: ...
     def heartbeat(self, beat: Heartbeat) -> HeartbeatAnswer: ...
+
+
+class ConnectionLink(Protocol):
+    """The site's end of shells in jobs. Raises Unavailable (try again), Refused (it is over)."""
+
+    def connections(self, known: Sequence[str], wait_s: float) -> Connections: ...
+    def hear(self, connection: str, offset: int, wait_s: float) -> Piece: ...
+    def say(self, connection: str, piece: Piece) -> None: ...
+
+
+class Shell(Protocol):
+    """A program that runs beside a job's own."""
+
+    def read(self) -> Frame:
+        """Blocks. `exit` comes last, and whoever asks after it is told it again."""
+
+    def write(self, data: bytes) -> None: ...
+    def resize(self, terminal: Terminal) -> None: ...
+    def end_input(self) -> None: ...
+    def close(self) -> None:
+        """Ends it, with all that it has started; no-op when it has ended."""
+
+
+class Shells(Protocol):
+    """Opens shells in running jobs."""
+
+    def open(self, uid: str, attempt: int, ask: ConnectionAsk) -> Shell:
+        """Raises Conflict(NotRunning), Refused, Unavailable."""
 
 
 class EndpointTurn(Wire):

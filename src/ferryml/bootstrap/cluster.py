@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from ferryml.agent.connections import ConnectionLoop, job_order
 from ferryml.agent.jobs import JobOperator, JobRules
 from ferryml.agent.leader import Leadership, Terms
 from ferryml.agent.link import HttpLink
@@ -30,7 +31,8 @@ from ferryml.backends.kubernetes.ledger import KubeLedger
 from ferryml.backends.kubernetes.news import News
 from ferryml.backends.kubernetes.patience import Patience
 from ferryml.backends.kubernetes.preparations import Preparations
-from ferryml.backends.kubernetes.watched import Watched
+from ferryml.backends.kubernetes.shells import KubeShells
+from ferryml.backends.kubernetes.watched import Watched, word_of
 from ferryml.bootstrap.cluster_doctor import gateway_look, make_doctor, wants_of
 from ferryml.bootstrap.cluster_inventory import Inventory, types_in
 from ferryml.bootstrap.cluster_member import ClusterMember, gateway_token, gateway_word, member
@@ -106,6 +108,11 @@ class ClusterSite:
             link, Sync(link, self._ledger, dice.now), operator, self._inventory.heartbeat, lambda answer: None,
             _pace(settings), random.SystemRandom().random,
         )  # fmt: skip
+        self._connections: ConnectionLoop | None = None
+        if settings.connect:
+            shells = KubeShells(find_access(), lambda uid, attempt: self._watched.pods.select(word_of(uid, attempt)))
+            self._connections = ConnectionLoop(link, shells, job_order(self._ledger))
+            self._inventory.capabilities = (*self._inventory.capabilities, "connect")
 
     def start(self) -> None:
         """Raises Unavailable while the cluster does not tell what is in it."""
@@ -118,9 +125,13 @@ class ClusterSite:
             self._serving.start()
         self.loops.start()
         self._inventory.start()
+        if self._connections is not None:
+            self._connections.start()
 
     def stop(self) -> None:
-        """Work goes on without us."""
+        """Work goes on without us; shells in it end."""
+        if self._connections is not None:
+            self._connections.stop()
         self._inventory.stop()
         self._explainer.stop()
         self._events.stop()

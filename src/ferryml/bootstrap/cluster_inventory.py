@@ -37,6 +37,7 @@ class Inventory:
         self._knobs, self._kube, self._watched, self._cluster, self._now = knobs, kube, watched, cluster, now
         self._looks = Looks(KubeFacts(kube), wants_of(knobs), doctor, time.monotonic, looked)
         self._version = ""
+        self.capabilities: tuple[str, ...] = CAPABILITIES
 
     def start(self) -> None:
         self._looks.start()
@@ -53,7 +54,7 @@ class Inventory:
         return self._looks.taken()
 
     def heartbeat(self) -> Heartbeat:
-        return Heartbeat(version=version(), capabilities=CAPABILITIES, inventory=self._inventory(), at=self._now())
+        return Heartbeat(version=version(), capabilities=self.capabilities, inventory=self._inventory(), at=self._now())
 
     def _inventory(self) -> dict[str, Any]:
         self._version = self._version or self._kube.version()

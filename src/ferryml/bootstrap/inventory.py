@@ -17,7 +17,14 @@ from ferryml.settings import SiteSettings
 def heartbeat(settings: SiteSettings, router_url: str, now: datetime) -> Heartbeat:
     return Heartbeat(
         version=version(),
-        capabilities=("jobs", "online-endpoints", "rollouts", "feedback", "mlflow"),
+        capabilities=(
+            "jobs",
+            "online-endpoints",
+            "rollouts",
+            "feedback",
+            "mlflow",
+            *(("connect",) if settings.connect else ()),
+        ),
         inventory={
             "hostname": platform.node(),
             "backend": settings.backend,

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ferryml.agent.connections import ConnectionLoop, job_order
 from ferryml.agent.endpoints import EndpointAgent, EndpointHands, EndpointRules
 from ferryml.agent.jobs import JobOperator, JobRules
 from ferryml.agent.keys import Clock, KeySigner, load_or_make, public_text
@@ -27,6 +28,7 @@ from ferryml.backends.local.jobs import LocalJobs
 from ferryml.backends.local.ledger import LocalLedger
 from ferryml.backends.local.serving import LocalServing
 from ferryml.backends.local.serving_captures import CaptureFile
+from ferryml.backends.local.shells import LocalShells
 from ferryml.bootstrap.dice import SystemDice
 from ferryml.bootstrap.gateway import GatewayProgram
 from ferryml.bootstrap.inventory import heartbeat, version
@@ -96,6 +98,10 @@ class Site:
             random.SystemRandom().random,
         )
 
+        self._connections = (
+            ConnectionLoop(link, LocalShells(self._jobs.state), job_order(self._ledger)) if settings.connect else None
+        )
+
     def start(self) -> None:
         """Listens and begins to work. Raises Refused when a port is taken or keys would travel in the clear."""
         state, settings = self.settings.state_dir, self.settings
@@ -111,9 +117,13 @@ class Site:
         self._records.start()
         self._scripts.start()
         self.loops.start()
+        if self._connections is not None:
+            self._connections.start()
 
     def stop(self, stop_work: bool = False) -> None:
         """Orderly end of this process; with `stop_work` its jobs and deployments end, too."""
+        if self._connections is not None:
+            self._connections.stop()
         self.loops.stop()
         if stop_work:
             self._end_jobs()

@@ -152,6 +152,31 @@ def logs(
     return None
 
 
+@kit.verb(app, "connect")
+def connect(
+    shared: Shared,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="Its name; else the first word.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="NAME [-- COMMAND]", help="Job, and command.")] = None,
+    node_index: Annotated[int, typer.Option("--node-index", "-i", help="Which pod of a job of several.")] = 0,
+    no_tty: Annotated[bool, typer.Option("--no-tty", "-T", help="Plain input and output, no terminal.")] = False,
+) -> None:  # fmt: skip
+    """Open a shell in a running job of one's own, or run a command there; exits as that does."""
+    import sys
+
+    from ferryml.cli.connecting import Desk, window
+
+    command = list(words or ())
+    job = kit.need(name or (command.pop(0) if command else None), "the job's name")
+    terminal = not no_tty and sys.stdin.isatty() and sys.stdout.isatty()
+    size = window().model_dump() if terminal else None
+    made = shared.client.jobs.connect(job, {"command": command, "terminal": size, "rank": node_index})
+    desk = Desk(shared.client.jobs, made["id"], terminal)
+    code = desk.run()
+    if desk.reason:
+        shared.talk.warn(desk.reason)
+    raise typer.Exit(code)
+
+
 @kit.verb(app, "show-services")
 def show_services(
     shared: Shared, name: kit.Name,

@@ -15,6 +15,7 @@ Json = Any
 Kind = Literal[
     "workspace", "site", "compute", "datastore", "data", "model", "environment", "code", "component", "job",
     "endpoint", "deployment", "revision", "rollout", "automation", "automation_run", "token", "feedback", "setting",
+    "connection",
 ]  # fmt: skip
 
 
@@ -144,6 +145,8 @@ class Tx(Protocol):
 
     def read_log(self, workspace: str, owner: str, path: str, offset: int, limit: int) -> bytes: ...
     def list_logs(self, workspace: str, owner: str) -> list[tuple[str, int]]: ...
+    def delete_logs(self, workspace: str, owner: str) -> int:
+        """All files of the owner; how many."""
 
     # bytes known
     def link_blob(self, workspace: str, digest: str, size: int, place: str = "") -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from ferryml.domain.errors import Refused
 from ferryml.domain.orders import TreeRef
-from ferryml.sdk import flows, nouns, places
+from ferryml.sdk import connections, flows, nouns, places
 from ferryml.sdk.downloads import download
 from ferryml.sdk.flow import Flow, Json, get, listed, send
 from ferryml.sdk.flows import Notice, Write
@@ -128,6 +128,22 @@ class Jobs(Named):
     def download(self, name: str, target: str | Path, output: str | None = None, every: bool = False) -> list[Path]:
         """Bring an output home (`default` = ./outputs and ./logs), or every one."""
         return self._run(flows.download_job(self._workspace, name, Path(target), output, every))
+
+    def connect(self, name: str, ask: Json) -> Json:
+        """A shell in a running job of one's own: `{id, site, expires_at}`; `ask` is a ConnectionAsk as JSON."""
+        return self._run(connections.connect(self._workspace, name, ask))
+
+    def connection_say(self, connection: str, offset: int, data: bytes) -> None:
+        """Bytes for the job's end; may be repeated."""
+        self._run(connections.say(self._workspace, connection, offset, data))
+
+    def connection_hear(self, connection: str, offset: int, wait_s: float = 20) -> tuple[bytes, bool]:
+        """(bytes from the job's end, whether nothing more will come)."""
+        return self._run(connections.hear(self._workspace, connection, offset, wait_s))
+
+    def connection_close(self, connection: str) -> None:
+        """End it, and what runs there."""
+        self._run(connections.close(self._workspace, connection))
 
     def explain(self, name: str) -> Json:
         """Why it is where it is, and what would mend it."""

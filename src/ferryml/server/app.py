@@ -21,6 +21,7 @@ from ferryml.server.routes import (
     assets,
     automations,
     computes,
+    connections,
     endpoints,
     gateway,
     jobs,
@@ -34,12 +35,12 @@ from ferryml.server.routes import (
 
 ROUTERS: tuple[APIRouter, ...] = (
     meta.open_router, meta.router, workspaces.router, tokens.router, sites.router, computes.router, assets.router,
-    jobs.router, endpoints.router, rollouts.router, automations.router, artifacts.router, memory.router,
-    memory.server_wide,
+    jobs.router, connections.router, endpoints.router, rollouts.router, automations.router, artifacts.router,
+    memory.router, memory.server_wide,
 )  # fmt: skip
 """Below /api/v1; a noun of its own adds its router here."""
 
-LINK: tuple[APIRouter, ...] = (agent.router, gateway.router)
+LINK: tuple[APIRouter, ...] = (agent.router, gateway.router, connections.site_router)
 ABOUT = "Jobs, models and endpoints on any cluster: what the `ferry` command, agents and gateways of sites speak."
 THREADS = 256
 """Requests at work at once; a long poll holds one of them."""

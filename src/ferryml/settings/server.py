@@ -80,6 +80,11 @@ class ServerSettings(Settings):
     join_token_ttl_s: Annotated[int, Field(ge=1), Knob("Life of the one-time token that enrols a site.", unit="s")] = (
         HOUR
     )
+    connect_limit_s: Annotated[
+        int,
+        Field(ge=0),
+        Knob("Longest life of a shell in a running job; its site must allow them, too.", unit="s", off="0"),
+    ] = 4 * HOUR
     job_token_ttl_s: Annotated[
         int, Field(ge=60), Knob("Life of the token that a job or a deployment holds; the gateway renews it.", unit="s")
     ] = DAY

@@ -161,6 +161,15 @@ class SiteSettings(Settings):
         ),
     ] = 5 * GIB
 
+    # Shells
+    connect: Annotated[
+        bool,
+        Knob(
+            "Let people open shells in their own running jobs (`ferry job connect`), over the site's outbound link.",
+            off="false",
+        ),
+    ] = False
+
     # Limits
     min_free_disk_bytes: Annotated[
         int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import and_, delete, func, or_, select, update
 
@@ -12,6 +12,7 @@ from ferryml.domain.errors import Refused
 from ferryml.store.session import Session
 from ferryml.store.tables import blobs, log_chunks, log_files, paths
 
+T = TypeVar("T")
 CHUNK = 256 * 1024
 """Bytes of one log row at most."""
 MANY = 500
@@ -76,6 +77,14 @@ class Content(Session):
         )
         return [(path, size) for path, size in self.connection.execute(query)]
 
+    def delete_logs(self, workspace: str, owner: str) -> int:
+        """All files of the owner, with their bytes; how many."""
+        here = and_(log_files.c.workspace == workspace, log_files.c.owner == owner)
+        files = [file for (file,) in self.connection.execute(select(log_files.c.id).where(here))]
+        for some in _slices(files):
+            self.connection.execute(delete(log_chunks).where(log_chunks.c.file.in_(some)))
+        return self.connection.execute(delete(log_files).where(here)).rowcount
+
     def link_blob(self, workspace: str, digest: str, size: int, place: str = "") -> None:
         self.add(blobs, {"workspace": workspace, "digest": digest, "place": place, "size": size})
 
@@ -121,6 +130,6 @@ def _below(workspace: str, prefix: str) -> Any:
     return and_(here, inside if prefix != folder else or_(inside, paths.c.path == folder))
 
 
-def _slices(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def _slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(values), MANY):
         yield values[start : start + MANY]

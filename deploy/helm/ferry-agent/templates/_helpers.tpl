@@ -44,6 +44,7 @@ package_index proxy
 {{- define "ferry.environment" -}}
 {{- $said := dict
   "FERRY_SITE_BACKEND" "kubernetes"
+  "FERRY_SITE_CONNECT" (toJson .Values.connect.enabled)
   "FERRY_SITE_STATE_DIR" "/tmp/ferry"
   "FERRY_CLUSTER_SYSTEM_NAMESPACE" .Release.Namespace
   "FERRY_CLUSTER_ENVIRONMENTS_NAMESPACE" .Values.environments.namespace

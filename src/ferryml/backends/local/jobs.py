@@ -93,6 +93,10 @@ class LocalJobs:
             self._here.add((launch.uid, launch.attempt))
             self._spawn(launch.uid, launch.attempt, folder)
 
+    def state(self, uid: str, attempt: int) -> dict[str, Any]:
+        """What its runner knows; `main` is the program's process."""
+        return _read(self._folder(uid, attempt) / "state.json")
+
     def observe(self, uid: str, attempt: int) -> JobSeen:
         with self._lock:
             folder = self._folder(uid, attempt)

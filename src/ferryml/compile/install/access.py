@@ -68,6 +68,8 @@ WORK_RULES = (
     rule("metrics.k8s.io", ("pods",), ("get", "list")),
 )
 """What the agent does in a namespace that it was given."""
+CONNECT_RULE = rule("", ("pods/exec",), ("get", "create"))
+"""Beside, where people may open shells: which verb a WebSocket needs depends on the cluster's version."""
 SYSTEM_RULES = (
     rule("ferryml.dev", ("mljobs", "mljobs/status"), WRITE),
     SERVED,
@@ -107,7 +109,7 @@ def access(values: AgentValues, namespace: str) -> list[Manifest]:
     return [
         _cluster_role(cluster, (*CLUSTER_RULES, *(EVERYWHERE_RULES if values.cluster_wide else ()))),
         _cluster_binding(cluster, AGENT, namespace),
-        _cluster_role(work, WORK_RULES),
+        _cluster_role(work, (*WORK_RULES, *((CONNECT_RULE,) if values.connect.enabled else ()))),
         *_work_bindings(values, namespace, work),
         _cluster_role(gateway, GATEWAY_CLUSTER_RULES),
         _cluster_binding(gateway, GATEWAY, namespace),

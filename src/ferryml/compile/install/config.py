@@ -102,6 +102,7 @@ def _base64(plain: str) -> str:
 def _fixed(values: AgentValues, namespace: str, version: str) -> dict[str, Scalar]:
     said: dict[str, Scalar] = {
         "FERRY_SITE_BACKEND": "kubernetes",
+        "FERRY_SITE_CONNECT": values.connect.enabled,
         "FERRY_SITE_STATE_DIR": "/tmp/ferry",  # noqa: S108  the pod's own
         "FERRY_CLUSTER_SYSTEM_NAMESPACE": namespace,
         "FERRY_CLUSTER_ENVIRONMENTS_NAMESPACE": values.environments.namespace,

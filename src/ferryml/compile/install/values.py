@@ -16,7 +16,7 @@ SECRET_SITE_SETTINGS = ("package_index", "proxy")
 """Settings of the section `site` that may hold a password: they live in a Secret, never in a pod's specification."""
 
 FIXED_SITE_SETTINGS = (
-    "backend", "ca_bundle", "gateway_host", "gateway_port", "router_host", "router_port", "state_dir",
+    "backend", "ca_bundle", "connect", "gateway_host", "gateway_port", "router_host", "router_port", "state_dir",
 )  # fmt: skip
 FIXED_CLUSTER_SETTINGS = (
     "environments_namespace", "gateway_host", "gateway_port", "image_aliases_json", "image_pull_policy", "inference",
@@ -205,6 +205,13 @@ class Inference(Part):
         return self.tls.secret or ("ferry-router-tls" if self.tls.certificate else "")
 
 
+class Shells(Part):
+    """Shells of people in their own running jobs (`ferry job connect`), over the site's outbound link."""
+
+    enabled: bool = False
+    """Allow them: the agent may then run programs in the pods of its namespaces."""
+
+
 class Workloads(Part):
     """Where users' pods run and how their images are found."""
 
@@ -237,6 +244,7 @@ class AgentValues(Part):
     gateway: GatewayProgram = GatewayProgram()
     environments: EnvironmentsPlace = EnvironmentsPlace()
     inference: Inference = Inference()
+    connect: Shells = Shells()
     workloads: Workloads = Workloads()
     node_selector: Mapping[str, str] = {}
     """Node labels that Ferry's own pods ask for."""
