@@ -8,6 +8,7 @@ from ferryml.router.haproxy.words import error_body, log_of, quoted, returned_la
 
 EVENT_BYTES = 512
 GUESS_WINDOW_S = 10
+_HERE = "here"
 _CHECKED = "check inter 500ms fall 1 rise 2 observe layer4 error-limit 1 on-error mark-down"
 
 
@@ -80,10 +81,13 @@ def hop(options: Options) -> list[str]:
 
 
 def inner(shape: Shape, options: Options) -> list[str]:
-    """Where every request comes to its revision; those that another replica owns go there while it lives."""
+    """Where every request comes to its revision; those that another replica owns go there while it lives.
+
+    One that found it gone comes here a second time, and stays.
+    """
     others = [
-        f"use_backend peer.{peer.name} if {{ var(txn.owner) -m str {peer.name} }} {{ nbsrv(peer.{peer.name}) gt 0 }}"
-        for peer in shape.peers
+        f"use_backend peer.{name} if {{ var(txn.owner) -m str {name} }} {{ srv_is_up(peer.{name}/{name}) }}"
+        for name in (peer.name for peer in shape.peers)
     ]
     return [
         "frontend inner from fronts",
@@ -91,8 +95,19 @@ def inner(shape: Shape, options: Options) -> list[str]:
         *inner_log(),
         "http-request set-var(txn.t0) date(0,us)",
         *_as_routed(),
-        *(["http-request set-var(txn.owner) var(txn.be),map(@MAPS@/owners)", *others] if others else []),
+        *(_owned() if others else []),
+        *others,
         *to_backend(),
+    ]
+
+
+def _owned() -> list[str]:
+    """By whom; the edge lets nobody say from outside that he was here before."""
+    return [
+        "acl again req.hdr(x-ferry-peer) -m found",
+        "http-request set-log-level silent if again",
+        "http-request set-var(txn.owner) var(txn.be),map(@MAPS@/owners) unless again",
+        "http-request del-header x-ferry-peer",
     ]
 
 
@@ -123,19 +138,23 @@ def peers(shape: Shape, options: Options) -> list[list[str]]:
         "http-request del-header x-ferry-peer",
         *to_backend(),
     ]
-    return [door, *(_peer(peer.name, peer.address, secret) for peer in shape.peers)]
+    return [door, *(_peer(peer.name, peer.address, options) for peer in shape.peers)]
 
 
-def _peer(name: str, address: str, secret: str) -> list[str]:
+def _peer(name: str, address: str, options: Options) -> list[str]:
+    """One that cannot be reached got nothing of the request: it is served here, as all later ones are."""
     return [
         f"backend peer.{name} from base",
         "option http-server-close",
         "option httpchk GET /healthz",
         "timeout check 1s",
-        "retries 0",
-        f"http-request set-header x-ferry-peer {secret}",
+        "retries 1",
+        "option redispatch 1",
+        "retry-on conn-failure",
+        f"http-request set-header x-ferry-peer {options.peer_secret}",
         f"http-request set-timeout server int({(LONGEST_REQUEST_S + 60) * 1000})",
         f"server {name} {address} {_CHECKED}",
+        f"server {_HERE} unix@{options.run}/inner.sock backup",
     ]
 
 
