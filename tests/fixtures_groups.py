@@ -16,7 +16,7 @@ BARE = (
     "test_manifests.py",
     "test_quickstart.py",
 )
-SERVING = ("test_records.py", "test_router.py", "test_serving.py")
+SERVING = ("test_records.py", "test_router.py", "test_scaling.py", "test_serving.py")
 GROUPS = dict.fromkeys(ROUGH, "rough") | dict.fromkeys(BARE, "bare") | dict.fromkeys(SERVING, "serving")
 """Of cluster tests by file, so that groups take about as long; others that are not here share one site."""
 APART = ("test_patterns.py", "test_demo_kubernetes.py")
