@@ -11,7 +11,7 @@ import traceback
 
 TOPICS = (
     "cli_start", "first_job", "start_latency", "dispatch", "many_runs", "mlflow_ingest", "artifacts", "router",
-    "haproxy", "idle", "kubernetes",
+    "haproxy", "idle", "kubernetes", "serving_kubernetes",
 )  # fmt: skip
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import random
-import re
 import secrets
 import shutil
-import subprocess
 import tempfile
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from benchmarks.kit import Figures, Program, folder, median, ours, percentile, stopwatch
-from benchmarks.router import KEY, PAYLOAD, load
+from benchmarks.kit import Figures, Program, folder, median, ours, stopwatch
+from benchmarks.router import KEY
+from benchmarks.wrk import measure, note
 from ferryml.domain.routes import EndpointRoute, Peer, RevisionRoute, RouterTable, Upstream, owner
 from ferryml.router.haproxy.process import find_program
 from ferryml.router.haproxy.router import HaproxyRouter, Places, free_port
@@ -33,11 +30,6 @@ PLAIN = """frontend plain
     default_backend model
 backend model
     server model 127.0.0.1:@MODEL@
-"""
-SCRIPT = """wrk.method = "POST"
-wrk.body = '{payload}'
-wrk.headers["content-type"] = "application/json"
-wrk.headers["authorization"] = "Bearer {key}"
 """
 COMMON = """global
     nbthread {threads}
@@ -87,8 +79,7 @@ def run(quick: bool) -> Figures:
             for one in reversed(started):
                 one.stop()
     _changes(figures, 20 if quick else 100)
-    tool = "wrk" if shutil.which("wrk") else "our own load generator, which is slower than what it measures"
-    figures.notes.append(f"{rounds} rounds of {seconds} s with {tool}; it, the router and the model share the CPUs")
+    figures.notes.append(note(rounds, seconds))
     return figures
 
 
@@ -111,7 +102,7 @@ def _owners(figures: Figures, base: Path, port: int, seconds: int) -> None:
             mine = peer.name == owner(peers, route.uid, A)
             name = "two replicas, the owner asked" if mine else "two replicas, passed on to the owner"
             for connections in (1, 8, 32):
-                rate, p50, p99 = _measure(base, router.url + PATH, connections, seconds)
+                rate, p50, p99 = measure(base, router.url + PATH, connections, seconds)
                 of = f"{connections} connection{'s' * (connections > 1)}: {name}"
                 figures.add(of, rate, "requests/s")
                 figures.add(f"{of}, p50", p50, "ms")
@@ -173,7 +164,7 @@ def _compare(figures: Figures, base: Path, urls: dict[str, str], connections: in
     seen: dict[str, list[tuple[float, float, float]]] = {name: [] for name in urls}
     for number in range(rounds):
         for name in list(urls)[:: 1 if number % 2 else -1]:
-            seen[name].append(_measure(base, urls[name], connections, seconds))
+            seen[name].append(measure(base, urls[name], connections, seconds))
     of = f"{connections} connection{'s' * (connections > 1)}"
     for name, some in seen.items():
         rate, p50, p99 = (median([one[part] for one in some]) for part in range(3))
@@ -185,32 +176,8 @@ def _compare(figures: Figures, base: Path, urls: dict[str, str], connections: in
 def _cpu(base: Path, program: Program, url: str, seconds: int) -> float:
     """Hardly depends on what else the machine does."""
     before = program.cpu_s()
-    rate, _, _ = _measure(base, url, 16, seconds)
+    rate, _, _ = measure(base, url, 16, seconds)
     return (program.cpu_s() - before) / (rate * seconds) * 1e6
-
-
-def _measure(base: Path, url: str, connections: int, seconds: int) -> tuple[float, float, float]:
-    """(requests/s, p50 ms, p99 ms); raises RuntimeError when an answer was not 2xx."""
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        began = time.perf_counter()
-        took = asyncio.run(load(url, connections, 400 * seconds))
-        return len(took) / (time.perf_counter() - began), percentile(took, 50), percentile(took, 99)
-    script = base / "post.lua"
-    script.write_text(SCRIPT.format(payload=PAYLOAD.decode(), key=KEY))
-    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), url]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True).stdout
-    if "Non-2xx" in said or "Socket errors" in said:
-        raise RuntimeError(f"{urlsplit(url).netloc}: {said}")
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    assert rate is not None
-    return float(rate[1]), _quantile(said, "50%"), _quantile(said, "99%")
-
-
-def _quantile(said: str, rank: str) -> float:
-    found = re.search(rf"{rank}\s+([\d.]+)(us|ms|s)\b", said)
-    assert found is not None
-    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
 
 
 class _Plain(Program):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -91,6 +92,17 @@ def shown(value: float) -> str:
         return str(value)
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{digits}f}"
+
+
+def measured(figures: Figures, name: str, part: Callable[[], None]) -> None:
+    """One part, told at once; what cannot be measured does not take the others with it."""
+    began, before = time.monotonic(), len(figures.rows)
+    try:
+        part()
+    except (RuntimeError, OSError, TimeoutError, AssertionError, ValueError) as error:
+        traceback.print_exc()
+        figures.missing.append(f"{name}: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}")
+    print(table(f"{name}, {time.monotonic() - began:.0f} s", figures.rows[before:]), file=sys.stderr, flush=True)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 from benchmarks import cluster_bytes, cluster_crowd, cluster_environments, cluster_jobs, cluster_sites
 from benchmarks.cluster_kit import NAMESPACE, a_world, clusters
-from benchmarks.kit import Figures, folder, table
+from benchmarks.kit import Figures, folder, measured
 
 
 def run(quick: bool) -> Figures:
@@ -34,7 +32,7 @@ def run(quick: bool) -> Figures:
                 ("sites", lambda: cluster_sites.sites(figures, world, cluster, 2 if quick else 5)),
             )
             for name, part in parts:
-                _measure(figures, name, part)
+                measured(figures, name, part)
     return figures
 
 
@@ -48,14 +46,3 @@ def _install(figures: Figures, world: Any, cluster: Any) -> None:
     world.completes("first")
     figures.add("first job, submit to Completed", time.perf_counter() - first, "s")
     figures.add("helm install to first job Completed", time.perf_counter() - began, "s")
-
-
-def _measure(figures: Figures, name: str, part: Callable[[], None]) -> None:
-    """One part, told at once; what cannot be measured does not take the others with it."""
-    began, before = time.monotonic(), len(figures.rows)
-    try:
-        part()
-    except (RuntimeError, OSError, TimeoutError, AssertionError, ValueError) as error:
-        traceback.print_exc()
-        figures.missing.append(f"{name}: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}")
-    print(table(f"{name}, {time.monotonic() - began:.0f} s", figures.rows[before:]), file=sys.stderr, flush=True)

@@ -13,12 +13,12 @@ from ferryml.router.app import Router
 from ferryml.settings import RouterSettings
 
 
-async def _serve(route: EndpointRoute) -> None:
+async def _serve(route: EndpointRoute, port: int) -> None:
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
     router = Router(RouterSettings(), random.random, lambda: secrets.token_hex(8), lambda *_: None)
-    port = await router.start("127.0.0.1", 0)
+    port = await router.start("127.0.0.1", port)
     router.apply(route)
     print("ready", f"http://127.0.0.1:{port}", flush=True)
     await over.wait()
@@ -28,4 +28,6 @@ async def _serve(route: EndpointRoute) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--route", required=True, help="an EndpointRoute as JSON")
-    asyncio.run(_serve(EndpointRoute.model_validate_json(parser.parse_args().route)))
+    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0: any that is free")
+    asked = parser.parse_args()
+    asyncio.run(_serve(EndpointRoute.model_validate_json(asked.route), asked.port))
