@@ -4,7 +4,7 @@ import pytest
 
 from control_play import OWNER, WORKSPACE
 from endpoint_play import NAME
-from ferryml.control import assets, datastores, deployment_logs, feedback, lineage
+from ferryml.control import assets, datastores, deployment_logs, feedback, lineage, rollouts
 from ferryml.control import deployments as one_deployment
 from ferryml.control import spread_deployments as deployments
 from ferryml.control import spread_endpoints as endpoints
@@ -175,6 +175,20 @@ def test_one_with_traffic_is_not_deleted(there):
     with pytest.raises(Conflict) as caught:
         ask(deployments.delete, there, "blue")
     assert caught.value.code == "InUse"
+
+
+def test_records_of_two_sites_do_not_share_a_folder(there):
+    path = "azureml://datastores/a/paths/b"
+    collected = {"collections": {"request": {"enabled": True, "data": {"path": path}}}}
+    with pytest.raises(Refused) as caught:
+        there.deploy(data_collector=collected)
+    assert (caught.value.code, "c1, c2 would write over each other" in caught.value.message) == ("NotSupported", True)
+    document = there.sites["c1"].document(data_collector=collected)
+    with pytest.raises(Refused) as caught:
+        rollouts.create(there.deps, OWNER, WORKSPACE, {"deployment": document, "endpoints": [NAME]})
+    assert caught.value.code == "NotSupported"
+    off = {"collections": {"request": {"enabled": False, "data": {"path": path}}}}
+    assert there.deploy(data_collector=off)["name"] == "blue"
 
 
 def test_put_replaces_the_whole(there):

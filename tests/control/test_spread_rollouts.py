@@ -129,6 +129,38 @@ def test_an_offline_site_is_waited_for_longer_than_an_operation_may_take(there):
     assert seen(there)[0] == "promoted"
 
 
+def test_a_rollout_that_waits_can_be_given_up(there):
+    there.goes("c2")
+    roll(there)
+    there.says("c1")
+    there.turns()
+    rollouts.act(there.deps, OWNER, WORKSPACE, "r", "rollback")
+    there.turns()
+    there.says("c1")
+    there.turns()
+    assert seen(there)[0] == "undoing", "c2 may have heard of it"
+    there.renew(environment_variables={"B": "1"})
+    there.calm()
+    assert there.seen()["ferry"]["waiting_for"] == ["c2"]
+    there.returns("c2")
+    there.says("c2", "rolled_back")
+    there.turns()
+    assert seen(there)[0] == "rolled_back"
+    there.calm()
+    assert variables(there) == {"c1": {"B": "1"}, "c2": {"B": "1"}}
+
+
+def test_what_is_being_deleted_does_not_wait_for_a_rollout(there):
+    there.goes("c2")
+    endpoints.delete(there.deps, OWNER, WORKSPACE, NAME)
+    roll(there)
+    there.calm()
+    there.returns("c2")
+    there.calm()
+    assert endpoints.list_endpoints(there.deps, OWNER, WORKSPACE) == []
+    assert seen(there)[0] == "rolled_back"
+
+
 def test_an_offline_site_is_skipped_by_policy_and_says_so(there):
     there.goes("c2")
     roll(there, on_offline="skip")

@@ -10,7 +10,17 @@ from ferryml.control.context import Caller, Deps, Turn, allow, changed
 from ferryml.control.deployments import Plan
 from ferryml.control.ports import Json, Row, Tx
 from ferryml.control.rows import need, need_workspace, page, parsed, shown
-from ferryml.control.serving_wishes import BUDGET_S, Command, called, command, deployment_key, need_endpoint, parts_of
+from ferryml.control.serving_wishes import (
+    BUDGET_S,
+    Command,
+    called,
+    command,
+    deployment_key,
+    need_endpoint,
+    parts_of,
+    spread,
+)
+from ferryml.control.spread import refuse_one_folder
 from ferryml.domain.automation import RolloutSeen
 from ferryml.domain.errors import Conflict, Refused
 from ferryml.domain.orders import RolloutOrder, RolloutStep
@@ -39,6 +49,9 @@ def create(
         endpoints = [need_endpoint(tx, workspace, endpoint) for endpoint in spec.endpoint_names]
         parts = spread_rollouts.targets(tx, endpoints)
     marks = spread_rollouts.marks(endpoints, parts)
+    for endpoint in endpoints:
+        if spread(endpoint):
+            refuse_one_folder(spec.deployment, endpoint.spec["compute"])
     for part in parts:
         check_place(part, spec.deployment.name)
         resolved = deployment_orders.resolve(deps, workspace, part.name, str(part.spec["compute"]), _for(spec, part))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,8 @@ from ferryml.control.ports import Json, Row, Tx
 from ferryml.control.rows import identity, shown
 from ferryml.control.serving_wishes import DELETING, deployments_of, described, parts_of, short
 from ferryml.control.sites import ONLINE
-from ferryml.domain.errors import Conflict
+from ferryml.domain.errors import Conflict, Refused
+from ferryml.domain.spec.deployment import OnlineDeployment
 from ferryml.domain.spread import (
     DeploymentSeen,
     MemberSeen,
@@ -74,7 +75,7 @@ def look(tx: Tx, row: Row) -> Look:
             compute: _seen(tx, members[compute], theirs[compute], asked) if compute in members else None
             for compute in computes
         },
-        rollout=_rollout(tx, row), leaving=len(mine) > len(asked),
+        rollout=_rollout(tx, row, members), leaving=len(mine) > len(asked),
     )  # fmt: skip
 
 
@@ -99,6 +100,18 @@ def free(seen: Look) -> None:
                 f"an operation on endpoint {name} is under way on compute {compute}"
                 + (f": {described(operation)}" if operation else ""),
                 "Wait for it to end.",
+            )
+
+
+def refuse_one_folder(spec: OnlineDeployment, computes: Sequence[str]) -> None:
+    """Raise Refused `NotSupported` for records of several sites in one folder, where they would replace each other."""
+    written = spec.data_collector.collections if spec.data_collector else {}
+    for name, one in written.items():
+        if len(computes) > 1 and one.enabled and one.data is not None and one.data.path:
+            raise Refused(
+                "NotSupported",
+                f"collection {name!r} names a path, where {', '.join(computes)} would write over each other",
+                "Leave data.path out: the records of each compute are then a data asset of its own.",
             )
 
 
@@ -210,7 +223,6 @@ def _code(sites: Mapping[str, Mapping[str, Any]], told: Told) -> str:
 
 
 def _seen(tx: Tx, member: Row, theirs: Mapping[str, Row], asked: Mapping[str, Row]) -> MemberSeen:
-    site = tx.get("site", "", str(member.status["site"]))
     compute = str(member.spec["compute"])
     made = {name: _deployment(row) for name, row in theirs.items()}
     for name, row in asked.items():
@@ -220,7 +232,7 @@ def _seen(tx: Tx, member: Row, theirs: Mapping[str, Row], asked: Mapping[str, Ro
             made[name] = DeploymentSeen(int(refused["version"]), "Failed", before.serves, str(refused["reason"]))
     return MemberSeen(
         state=member.phase, busy=bool(member.status.get("operation")),
-        offline=site is None or site.phase != ONLINE, reason=str(member.status.get("reason") or ""),
+        offline=not _is_there(tx, member), reason=str(member.status.get("reason") or ""),
         traffic=member.spec.get("traffic") or {}, mirror=member.spec.get("mirror_traffic") or {}, deployments=made,
     )  # fmt: skip
 
@@ -231,7 +243,18 @@ def _deployment(row: Row) -> DeploymentSeen:
     return DeploymentSeen(int(status.get("version") or 0), row.phase, bool(status.get("serving")), reason)
 
 
-def _rollout(tx: Tx, row: Row) -> str:
+def _rollout(tx: Tx, row: Row, members: Mapping[str, Row]) -> str:
+    """The rollout under way; one that is only to be taken back where nobody answers now holds nothing up."""
     found = tx.find("rollout", workspace=row.workspace, phases=MOVING, archived="any")
-    mine = [one.name for one in found if row.name in (one.status.get("spread") or ())]
+    away = {one.name for one in members.values() if not _is_there(tx, one)}
+    mine = [
+        one.name
+        for one in found
+        if row.name in (one.status.get("spread") or ()) and (one.phase != "undoing" or set(one.status["undo"]) - away)
+    ]
     return mine[0] if mine else ""
+
+
+def _is_there(tx: Tx, member: Row) -> bool:
+    site = tx.get("site", "", str(member.status["site"]))
+    return site is not None and site.phase == ONLINE

@@ -19,7 +19,7 @@ from ferryml.control.serving_wishes import (
     need_endpoint,
     spread,
 )
-from ferryml.control.spread import deployment_view, free, look
+from ferryml.control.spread import deployment_view, free, look, refuse_one_folder
 from ferryml.control.spreading import kept
 from ferryml.domain.errors import Refused
 from ferryml.domain.spec.deployment import OnlineDeployment
@@ -155,6 +155,7 @@ def _resolved(deps: Deps, workspace: str, endpoint: str, spec: OnlineDeployment)
     """
     with deps.store.read() as tx:
         computes = list(need_endpoint(tx, workspace, endpoint).spec["compute"])
+    refuse_one_folder(spec, computes)
     resolved = [deployment_orders.resolve(deps, workspace, endpoint, compute, spec) for compute in computes]
     return pinned(spec, resolved[0].revision)
 

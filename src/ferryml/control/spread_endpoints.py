@@ -20,7 +20,7 @@ from ferryml.control.serving_wishes import (
     send,
     spread,
 )
-from ferryml.control.spread import Look, free, look, openapi, reachable, view
+from ferryml.control.spread import Look, free, look, openapi, reachable, refuse_one_folder, view
 from ferryml.control.spread_conversion import convert
 from ferryml.control.spreading import kept
 from ferryml.domain.errors import Refused
@@ -111,10 +111,11 @@ def update(deps: Deps, caller: Caller, workspace: str, name: str, changes: Mappi
             return endpoints.update(deps, caller, workspace, name, changes)
         new = _asked(tx, before, changes)
         added = places_of(tx, workspace, tuple(one for one in new["compute"] if one not in listed(before)))
-        asked = [row for row in deployments_of(tx, before) if row.phase != DELETING]
-    for place in added:
-        for row in asked:
-            deployment_orders.resolve(deps, workspace, name, place.compute, parsed(OnlineDeployment, row.spec))
+        rows = [row for row in deployments_of(tx, before) if row.phase != DELETING]
+    for spec in [parsed(OnlineDeployment, row.spec) for row in rows]:
+        refuse_one_folder(spec, new["compute"])
+        for place in added:
+            deployment_orders.resolve(deps, workspace, name, place.compute, spec)
 
     def work(now: Turn) -> Json:
         row = need_endpoint(now.tx, workspace, name)

@@ -26,7 +26,7 @@ def tick(deps: Deps) -> int:
 
 
 def _turn(deps: Deps, seen: Look) -> int:
-    if seen.rollout:
+    if seen.rollout and seen.row.phase != DELETING:
         # it says what each compute gets, and when
         return 0
     done = changed(deps, partial(_tidy, seen.row)) if _untidy(seen) else 0
