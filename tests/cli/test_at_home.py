@@ -43,13 +43,15 @@ def test_an_endpoint_is_taken_from_its_cluster(alone):
         at_home.endpoint(load_endpoint(alone / "e.yml"))
 
 
-def test_a_deployment_is_one_instance_and_collects_nothing(document):
-    warned = []
+def test_a_deployment_is_one_instance_and_its_records_have_no_place_elsewhere(document):
     more = "instance_count: 3\ninstance_type: gpu\nscale_settings: {max_instances: 9}\n"
-    made = at_home.deployment(document(PACKAGES + more + "data_collector: {}\n"), warned.append)
-    assert (made.instance_count, made.instance_type, made.scale_settings, made.data_collector) == (1, None, None, None)
-    assert warned == ["data_collector does nothing with --local"]
-    assert at_home.deployment(document("environment: azureml:AzureML-sklearn-1.5@latest\n"), warned.append)
+    placed = "{enabled: true, data: {path: 'azureml://datastores/far/paths/x'}}"
+    collector = f"data_collector: {{collections: {{model_inputs: {placed}}}}}\n"
+    made = at_home.deployment(document(PACKAGES + more + collector))
+    assert (made.instance_count, made.instance_type, made.scale_settings) == (1, None, None)
+    kept = made.data_collector.collections["model_inputs"]
+    assert (kept.enabled, kept.data) == (True, None)
+    assert at_home.deployment(document("environment: azureml:AzureML-sklearn-1.5@latest\n"))
 
 
 @pytest.mark.parametrize(
@@ -62,14 +64,14 @@ def test_a_deployment_is_one_instance_and_collects_nothing(document):
 )
 def test_what_only_a_workspace_has_is_refused(document, text, told):
     with pytest.raises(Refused, match=told) as caught:
-        at_home.deployment(document(text), print)
+        at_home.deployment(document(text))
     assert caught.value.code == "NotSupported"
 
 
 def test_code_of_a_workspace_is_refused(alone):
     (alone / "d.yml").write_text(f"{SCRIPT.replace('code: .', 'code: azureml:c:1')}{PACKAGES}")
     with pytest.raises(Refused, match="code_configuration"):
-        at_home.deployment(load_deployment(alone / "d.yml"), print)
+        at_home.deployment(load_deployment(alone / "d.yml"))
 
 
 def test_nothing_is_started_to_look_at_nothing(alone):

@@ -89,8 +89,8 @@ def endpoint(spec: Any) -> Any:
     return spec.model_copy(update={"compute": None, "auth_mode": "key", "identity": None})
 
 
-def deployment(spec: Any, warn: Callable[[str], None]) -> Any:
-    """The deployment as this machine can have it: local files, one instance, nothing collected.
+def deployment(spec: Any) -> Any:
+    """The deployment as this machine can have it: local files, one instance, records in no place of a workspace.
 
     Raises Refused(NotSupported) where it names what only a workspace has.
     """
@@ -108,9 +108,10 @@ def deployment(spec: Any, warn: Callable[[str], None]) -> Any:
             "NotSupported", f"environment {spec.environment} is in a workspace, and --local has none",
             "Write the environment inline, or name a file.",
         )  # fmt: skip
-    if spec.data_collector is not None:
-        warn("data_collector does nothing with --local")
-    alone = {"instance_count": 1, "scale_settings": None, "instance_type": None, "data_collector": None}
+    alone = {"instance_count": 1, "scale_settings": None, "instance_type": None}
+    if spec.data_collector is not None:  # a script that collects must find its collections
+        kept = {name: one.model_copy(update={"data": None}) for name, one in spec.data_collector.collections.items()}
+        alone["data_collector"] = spec.data_collector.model_copy(update={"collections": kept})
     return spec.model_copy(update=alone)
 
 

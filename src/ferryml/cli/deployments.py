@@ -56,7 +56,7 @@ def create(
         file, kit.overrides(set, name=name, endpoint_name=endpoint_name), warn=shared.talk.warn
     )
     endpoint = _endpoint(spec)
-    spec = at_home.deployment(spec, shared.talk.warn) if az.local else spec
+    spec = at_home.deployment(spec) if az.local else spec
     az.enter(shared)
     deployments = shared.client.online_deployments
     again = az.local and at_home.alone(shared, endpoint, spec.name)
@@ -81,7 +81,7 @@ def update(
         given = kit.overrides(edits.set, name=name, endpoint_name=endpoint_name)
         spec = loader("load_deployment")(file, given, warn=shared.talk.warn)
         endpoint, name = _endpoint(spec), spec.name
-        spec = at_home.deployment(spec, shared.talk.warn) if az.local else spec
+        spec = at_home.deployment(spec) if az.local else spec
         with shared.talk.busy("sending what is local"):
             made = deployments.put(endpoint, name, spec)
     else:
