@@ -151,8 +151,7 @@ class Jobs(Named):
 
     def logs(self, name: str) -> list[Json]:
         """Its log files: path and size in bytes."""
-        found: list[Json] = self._run(get(f"{nouns.path(self._workspace, 'jobs', name)}/logs"))
-        return found
+        return list(self._run(get(f"{nouns.path(self._workspace, 'jobs', name)}/logs")))
 
     def log(self, name: str, path: str, write: Write) -> None:
         """Copy one log file to `write(bytes)`, as far as it goes."""
