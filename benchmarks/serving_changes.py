@@ -16,7 +16,7 @@ from ferryml.backends.kubernetes.slices import places_of
 from ferryml.domain.routes import EndpointRoute, Peer, RevisionRoute, owner
 
 ENDPOINTS, DEPLOYMENTS = 60, 100
-"""What AzureML allows on one cluster (SPEC.md 2)."""
+"""What AzureML allows on one cluster."""
 REPLICAS = 3
 PORT = 8080
 

@@ -1,4 +1,4 @@
-"""What every router keeps: codes, limits, weights and ids of SPEC.md 8.4 and 8.5. Add a router to `ROUTERS`."""
+"""What every router keeps: codes, limits, weights and ids. Add a router to `ROUTERS`."""
 
 import asyncio
 import collections

@@ -15,7 +15,7 @@ _SHOWN = 3
 
 
 def router_findings(kube: Kube, system: str) -> Iterator[Finding]:
-    """Of a site where endpoints may be served. Codes of Azure ML's health check stand in the fix (SPEC.md 1.8)."""
+    """Of a site where endpoints may be served. Codes of Azure ML's health check stand in the fix."""
     pods = kube.list("v1/pods", system, f"app.kubernetes.io/name={NAME}")
     if not pods:
         yield Finding(

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 5.0
 _ENTRIES = (("tls.crt", "tls.key"), ("cert.pem", "key.pem"))
-"""Of a Secret of type kubernetes.io/tls, and as Azure ML's users have it (SPEC.md 1.3, sslSecret)."""
+"""Of a Secret of type kubernetes.io/tls, and as Azure ML's users have it (sslSecret)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How records that a scoring script makes by itself find Ferry's door (SPEC.md 8.13).
+"""How records that a scoring script makes by itself find Ferry's door.
 
 The script uses the package `azureml-ai-monitoring` as it is. It reads its settings from a file that
 `AZUREML_MDC_CONFIG_PATH` names, and posts each record to `http://AZUREML_MDC_HOST:AZUREML_MDC_PORT/modeldata/log`.

@@ -39,7 +39,7 @@ def rendered_command(order: JobOrder, places: Places) -> str:
 
 
 def job_variables(order: JobOrder, places: Places, attempt: int, uid: str) -> dict[str, str]:
-    """The user's variables and those that SPEC.md 5.4 promises always; raises Refused `UnresolvedExpression`.
+    """The user's variables and those that every job has; raises Refused `UnresolvedExpression`.
 
     The promised ones win, save the MLFLOW_ ones that a user may point elsewhere on purpose. The gateway's token is
     not among them: it never lies in a file that others are told of.
@@ -52,7 +52,7 @@ def job_variables(order: JobOrder, places: Places, attempt: int, uid: str) -> di
 
 
 def process_variables(order: JobOrder) -> dict[str, str]:
-    """What the first process of a one-machine job is told about its group (SPEC.md 5.4); others have other ranks."""
+    """What the first process of a one-machine job is told about its group; others have other ranks."""
     if _kind(order) != "pytorch":
         return {}
     count = process_count(order)

@@ -1,4 +1,4 @@
-"""The scoring script of MLflow models: what is served when the user brings a model and no code (SPEC.md 8.10)."""
+"""The scoring script of MLflow models: what is served when the user brings a model and no code."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def output_item(name: str, order: OutputOrder, place: str, bring: Bring) -> dict
 
 
 def rest_item(order: JobOrder, bring: Bring) -> dict[str, Any]:
-    """What is written to ./outputs and ./logs is kept without being named (SPEC.md 20.38)."""
+    """What is written to ./outputs and ./logs is kept without being named."""
     bring.folders += ["code/outputs", "code/logs"]
     name = "artifacts" if "default" in order.outputs else "default"
     return {

@@ -20,13 +20,13 @@ MLFLOW_FILES = ("MLmodel", "requirements.txt", "conda.yaml", "python_env.yaml")
 """Of an mlflow_model, what decides its environment."""
 
 PORT = 5001
-"""Where scoring programs listen on clusters, if they do not say otherwise (SPEC.md 8.9)."""
+"""Where scoring programs listen on clusters, if they do not say otherwise."""
 TRITON_PORT = 8000
 
 _MINOR = re.compile(r"(\d+\.\d+)(?:\.\d+)?")
 _HERE = "127.0.0.1"
 _LONGEST_S = 300
-"""A request may take so long (SPEC.md 8.2); gunicorn would cut it off 30 s after it is told to end."""
+"""A request may take so long; gunicorn would cut it off 30 s after it is told to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def mlflow_environment(files: Mapping[str, str], conda: Mapping[str, Any] | None
 
 
 def model_path(model: TreeRef | None, model_name: str) -> tuple[str, str]:
-    """(folder of AZUREML_MODEL_DIR, the model inside it), relative (SPEC.md 8.9).
+    """(folder of AZUREML_MODEL_DIR, the model inside it), relative.
 
     A folder keeps its own name below the directory, a single file lies directly in it.
     """
@@ -169,7 +169,7 @@ def takes_any_port(revision: RevisionOrder) -> bool:
 
 
 def flavor_of(model_type: str, has_code: bool, command: str, has_routes: bool) -> str:
-    """script, mlflow, custom or triton (SPEC.md 8.10, 8.11); empty when nothing says how to serve."""
+    """script, mlflow, custom or triton; empty when nothing says how to serve."""
     if command or has_routes:
         return "custom"
     if model_type == "triton_model":

@@ -1,4 +1,4 @@
-"""What an endpoint recorded of its requests becomes versions of a data asset (SPEC.md 8.13)."""
+"""What an endpoint recorded of its requests becomes versions of a data asset."""
 
 from __future__ import annotations
 

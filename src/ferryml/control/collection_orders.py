@@ -1,4 +1,4 @@
-"""What a deployment wants recorded of its requests, answers and script, as a site is told it (SPEC.md 8.13)."""
+"""What a deployment wants recorded of its requests, answers and script, as a site is told it."""
 
 from __future__ import annotations
 

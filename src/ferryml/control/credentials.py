@@ -16,7 +16,7 @@ TOKENS = "aml_token"
 
 
 def get(deps: Deps, caller: Caller, workspace: str, name: str) -> Json:
-    """`{primaryKey, secondaryKey}` or `{accessToken, expiryTimeUtc, refreshAfterTimeUtc, tokenType}` (SPEC.md 8.3).
+    """`{primaryKey, secondaryKey}` or `{accessToken, expiryTimeUtc, refreshAfterTimeUtc, tokenType}`.
 
     Times are seconds since 1970. Keys are for those who may keep them (`endpoint.keys`), tokens for whoever may score.
     """

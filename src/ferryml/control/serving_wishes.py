@@ -24,7 +24,7 @@ SPREAD = ("spread", "yes")
 """Label of an endpoint on several computes. Its row says what was asked; what is on a compute has a row of its own,
 `ENDPOINT@COMPUTE` with the endpoint as parent, which all of the below sees as an endpoint like any other."""
 BUDGET_S = 1200.0
-"""SPEC.md 0.6: what is not there after 20 minutes has failed."""
+"""What is not there after 20 minutes has failed."""
 
 
 def deployment_key(endpoint: str, deployment: str) -> str:

@@ -68,7 +68,7 @@ def _cron(trigger: CronTrigger, status: dict[str, Json], key: str, now: datetime
     due: datetime = croniter(trigger.expression, instant(known[key]).astimezone(zone)).get_next(datetime)
     if due > now:
         return None
-    status["cron"] = {**known, key: now.isoformat()}  # missed instants are not filled back (SPEC.md 10.3)
+    status["cron"] = {**known, key: now.isoformat()}  # missed instants are not filled back
     return {"kind": "cron", "due": due.isoformat(), "expression": trigger.expression}
 
 

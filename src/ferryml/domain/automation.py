@@ -59,7 +59,7 @@ class Run(Wire):
 
 @dataclass(frozen=True, slots=True)
 class JobSeen:
-    """What became of a job: `phase` of SPEC.md 5.3, empty when it does not exist yet."""
+    """What became of a job: its `phase`, empty when it does not exist yet."""
 
     phase: str = ""
     reason: str = ""

@@ -1,4 +1,4 @@
-"""Records of requests and answers on their way from a router to a data asset (SPEC.md 8.13)."""
+"""Records of requests and answers on their way from a router to a data asset."""
 
 from __future__ import annotations
 

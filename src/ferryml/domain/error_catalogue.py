@@ -18,7 +18,7 @@ Code = Literal[
     "DigestMismatch", "OffsetMismatch", "UploadTooLarge", "PathEscapes", "DiskFull", "BlobMissing",
     # jobs
     "EnvironmentFailed", "UserCodeFailed", "TimedOut", "MachineFailed", "StagingFailed", "UploadFailed", "InvalidInstanceType",
-    # serving (SPEC 8.12)
+    # serving
     "BadArgument", "ResourceNotReady", "UserScriptInitFailed", "UserScriptImportError", "UserScriptFunctionNotFound",
     "DeploymentCrashLoopBackOff", "NoValidDeployment", "TrafficInvalid", "EndpointNotFound", "QueueWaitExceeded",
     "ModelTimeout", "ModelFailed",

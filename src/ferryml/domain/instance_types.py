@@ -94,7 +94,7 @@ def choose(types: Mapping[str, InstanceType], name: str) -> InstanceType:
 
 
 def with_resources(kind: InstanceType, given: Mapping[str, Mapping[str, str]]) -> InstanceType:
-    """The type with a deployment's own `resources` put in (SPEC.md 3.4); itself when there are none.
+    """The type with a deployment's own `resources` put in; itself when there are none.
 
     Raises:
         Refused: BadArgument when they contradict each other or exceed the type.

@@ -22,7 +22,7 @@ class TreeRef(Wire):
     digest: Digest
     kind: Literal["file", "tree"] = "tree"
     name: str = ""
-    """File name for `kind=file`; top folder name for models (SPEC.md 8.9); empty when it does not matter."""
+    """File name for `kind=file`; top folder name for models; empty when it does not matter."""
     size: int = 0
     """Bytes, all files together."""
 
@@ -146,7 +146,7 @@ class JobOrder(Wire):
 
 
 class CollectionOrder(Wire):
-    """Which requests and answers are recorded, and what its script may record (SPEC.md 8.13)."""
+    """Which requests and answers are recorded, and what its script may record."""
 
     sampling_rate: float = 1.0
     """Share of the answered requests, 0 to 1."""

@@ -55,7 +55,7 @@ class Place:
 
     @property
     def tolerations(self) -> tuple[Mapping[str, Any], ...]:
-        """What every workload of the compute tolerates: the fixed list of SPEC.md 1.11, and the site's own."""
+        """What every workload of the compute tolerates: Azure ML's fixed list, and the site's own."""
         fixed = {"amlarc": "true", "amlarc-workload": "true"}
         if self.workspace:
             fixed |= {"resource-group": self.workspace, "workspace": self.workspace, "compute": self.compute}

@@ -18,7 +18,7 @@ class Upstream(Wire):
 
 
 class RevisionRoute(Wire):
-    """One revision behind an endpoint, with its limits (SPEC.md 8.2 request_settings)."""
+    """One revision behind an endpoint, with its limits."""
 
     revision: str
     deployment: str
@@ -33,7 +33,7 @@ class RevisionRoute(Wire):
     capture: bool = True
     """Keep small predictions for joining with labels."""
     collect: float = 0
-    """Share of the answered requests that are recorded with their answers, 0 to 1 (SPEC.md 8.13)."""
+    """Share of the answered requests that are recorded with their answers, 0 to 1."""
     collections: tuple[str, ...] = ("request", "response")
     """What of them is recorded."""
     collect_headers: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Decides how many instances a revision shall have: up at once, down slowly (SPEC.md 8.5)."""
+"""Decides how many instances a revision shall have: up at once, down slowly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a scoring program does not start, read from what it printed (codes of SPEC.md 8.12)."""
+"""Why a scoring program does not start, read from what it printed, in Azure ML's codes."""
 
 from __future__ import annotations
 

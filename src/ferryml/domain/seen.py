@@ -100,7 +100,7 @@ class Launch(Wire):
 
     @property
     def log_prefix(self) -> str:
-        """Attempt 1 logs at the top, attempt N > 1 under `retry-00(N-1)/` (SPEC.md 5.3)."""
+        """Attempt 1 logs at the top, attempt N > 1 under `retry-00(N-1)/`."""
         return "" if self.attempt == 1 else f"retry-{self.attempt - 1:03d}/"
 
 
@@ -117,7 +117,7 @@ class InstanceSeen(Wire):
     restarts: int = 0
     log_tail: str = ""
     code: str = ""
-    """A code of SPEC.md 8.12 once known: UserScriptInitFailed, UserScriptImportError, ..."""
+    """A code once known: UserScriptInitFailed, UserScriptImportError, ..."""
     reason: str = ""
 
 

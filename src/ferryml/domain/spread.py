@@ -83,7 +83,7 @@ Step = Add | Remove | Deploy | Drop | Share
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A state of SPEC.md 8.1 with its reason. `waits`: only for a site that is offline."""
+    """A provisioning state with its reason. `waits`: only for a site that is offline."""
 
     state: str
     reason: str = ""

@@ -48,7 +48,7 @@ class OutputResult(Wire):
 class JobStatus(Wire):
     kind: Literal["Job"] = "Job"
     phase: str
-    """SPEC.md 5.3: NotStarted, Starting, Provisioning, Preparing, Queued, Running, Finalizing, CancelRequested,
+    """NotStarted, Starting, Provisioning, Preparing, Queued, Running, Finalizing, CancelRequested,
     Completed, Failed, Canceled, NotResponding, Paused, Unknown."""
     times: tuple[JobPhaseTime, ...] = ()
     reason: str = ""
@@ -59,7 +59,7 @@ class JobStatus(Wire):
     error_lines: tuple[str, ...] = ()
     node: str = ""
     outputs: dict[str, OutputResult] = {}
-    """Only with phase Completed/Failed/Canceled: `default` is ./outputs and ./logs (SPEC.md 20.38)."""
+    """Only with phase Completed/Failed/Canceled: `default` is ./outputs and ./logs."""
     receipt: str = ""
     """Gateway's receipt: the journal sequence that covers all outputs and logs."""
     lock: str = ""
@@ -79,7 +79,7 @@ class RevisionStatus(Wire):
     revision: str
     deployment: str
     state: str
-    """Creating, Succeeded, Failed, Updating, Deleting (SPEC.md 8.2)."""
+    """Creating, Succeeded, Failed, Updating, Deleting."""
     ready: int = 0
     wanted: int = 0
     reason: str = ""

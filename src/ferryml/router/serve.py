@@ -1,4 +1,4 @@
-"""One prediction, from the caller's bytes to the answer: the codes and limits of SPEC.md 8.4 and 8.5."""
+"""One prediction, from the caller's bytes to the answer: with the codes and limits of Azure ML."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Scorer:
         return f"{revision}-{self._new_hex()}"
 
     async def score(self, endpoint: LiveEndpoint, call: Call) -> Answer:
-        """The answer of the revision that weight or header chose. Raises FerryError with the code of SPEC.md 8.4."""
+        """The answer of the revision that weight or header chose. Raises FerryError with its code."""
         revision = endpoint.pick(call.deployment, self._draw())
         call.request_id = self.name_request(revision.route.revision)
         call.answer_headers.append(("azureml-model-deployment", revision.route.deployment))

@@ -1,4 +1,4 @@
-"""Who may be busy: each instance takes so many requests at once, the rest wait in line for a while (SPEC.md 8.5)."""
+"""Who may be busy: each instance takes so many requests at once, the rest wait in line for a while."""
 
 from __future__ import annotations
 

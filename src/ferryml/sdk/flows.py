@@ -18,7 +18,7 @@ from ferryml.sdk.flow import Answer, Call, Flow, Json, Pause, ask, get, send
 from ferryml.sdk.uploads import Progress, posted, substitute
 
 ENDED = ("Completed", "Failed", "Canceled")
-"""Job states that never change again (SPEC.md 5.3)."""
+"""Job states that never change again."""
 SETTLED = ("Succeeded", "Failed", "Canceled")
 """Provisioning states that an operation ends in."""
 STD_LOG = "user_logs/std_log.txt"

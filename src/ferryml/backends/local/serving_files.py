@@ -1,4 +1,4 @@
-"""The folder of a revision: code and model brought from the site store into the layout of SPEC.md 8.9."""
+"""The folder of a revision: code and model brought from the site store into the layout that scoring scripts expect."""
 
 from __future__ import annotations
 

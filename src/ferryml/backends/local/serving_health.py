@@ -16,7 +16,7 @@ CALM_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ProbeRules:
-    """How to ask (SPEC.md 8.2); seconds and counts."""
+    """How to ask; seconds and counts."""
 
     period: float = 10
     initial_delay: float = 10

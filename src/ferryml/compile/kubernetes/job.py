@@ -204,7 +204,7 @@ def _main(attempt: Attempt, cluster: Cluster, mounts: DataMounts) -> dict[str, J
 
 
 def node_selector(kind: InstanceType, cluster: Cluster) -> dict[str, str]:
-    """The site's and the type's together (SPEC.md 3.3); raises Refused when they contradict each other."""
+    """The site's and the type's together; raises Refused when they contradict each other."""
     for key, value in kind.spec.node_selector.items():
         wanted = cluster.workload_node_selector.get(key, value)
         if wanted != value:

@@ -57,7 +57,7 @@ class DataMounts:
         return f"{DATA}/{'rw' if write else 'ro'}/{safe(place.datastore)}"
 
     def labelled(self, claims: Iterable[Mapping[str, Json]], instances: int = 1) -> None:
-        """Adds the PersistentVolumeClaims of the namespace that carry the label of SPEC.md 4.3.
+        """Adds the PersistentVolumeClaims of the namespace that carry Azure ML's label.
 
         What cannot be mounted is left out with a note; of two with one path the first by name stays.
         """

@@ -122,7 +122,7 @@ def volumes(config_map: str, shared_memory: str, data: DataMounts | None) -> lis
 
 
 def tolerations(cluster: Cluster, workspace: str, compute: str, wanted: Sequence[Json] = ()) -> list[dict[str, Json]]:
-    """SPEC.md 1.11, the site's own, the instance type's, and how long a silent node is waited for."""
+    """The fixed ones, the site's own, the instance type's, and how long a silent node is waited for."""
     fixed = {"amlarc": "true", "amlarc-workload": "true"}
     if workspace:
         # Ferry knows no resource groups: a workspace is one.

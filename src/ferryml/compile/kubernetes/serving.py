@@ -50,7 +50,7 @@ from ferryml.domain.orders import RevisionOrder
 from ferryml.domain.spec.instance_type import InstanceType
 
 APP = "/var/azureml-app"
-"""Where code and models appear to the program (SPEC.md 8.9)."""
+"""Where code and models appear to the program."""
 KEPT = "azureml-app"
 """The same, below the folder that `stage` fills."""
 SCORE = "score"
@@ -349,7 +349,7 @@ def _get(route: tuple[int, str]) -> dict[str, Json]:
 
 
 def _times(said: Mapping[str, int]) -> dict[str, int]:
-    """SPEC.md 8.2."""
+    """Azure ML's own times, where nothing is said."""
     usual = {"period": 10, "initial_delay": 10, "timeout": 2, "success_threshold": 1, "failure_threshold": 30}
     return {**usual, **said}
 

@@ -12,7 +12,7 @@ from ferryml.domain.spec.common import Spec, problem
 from ferryml.domain.spec.values import named
 
 DEFAULT_TYPE = "defaultinstancetype"
-"""Always exists, so that nobody has to name an instance type (SPEC.md 3.2)."""
+"""Always exists, so that nobody has to name an instance type."""
 
 LIMITS_ONLY = "/"
 """Resources with a domain (GPUs and the like) cannot be overcommitted: request and limit are one number."""
@@ -135,4 +135,4 @@ BUILT_IN = InstanceType(
     ),
     origin="built-in",
 )
-"""SPEC.md 3.2; a resource of its name takes its place."""
+"""A resource of its name takes its place."""

@@ -9,7 +9,7 @@ from ferryml.domain.errors import Refused
 
 SLOWEST_BYTES_S = 64 * 1024
 LONGEST_REQUEST_S = 300
-"""request_timeout_ms is at most this (SPEC.md 8.4)."""
+"""request_timeout_ms is at most this."""
 LINE_BYTES = 65_000
 """HAProxy cuts the lines of its log off after so many."""
 

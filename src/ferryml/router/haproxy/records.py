@@ -1,4 +1,4 @@
-"""Requests and answers for the record: CloudEvents in JSON lines, as model monitors expect them (SPEC.md 8.13).
+"""Requests and answers for the record: CloudEvents in JSON lines, as model monitors expect them.
 
 Files lie below UID/DEPLOYMENT/COLLECTION/yyyy/MM/dd/HH/INSTANCE.jsonl in a spool of limited size, until they are sealed
 and somebody (`router/shipping.py`) has handed them to the gateway. What does not fit is dropped: nobody waits.
