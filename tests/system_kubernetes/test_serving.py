@@ -180,7 +180,6 @@ def test_a_triton_model_is_asked_at_its_own_routes(serving: Serving) -> None:
     assert ask("/v2/health/ready") == (200, None)
     assert ask("/v2/models/scales")[1]["versions"] == ["1", "2"]
     assert ask("/v2/models/other/infer", {"inputs": [tensor]})[0] == 400
-    assert ask("/../score")[0] == 404
     serving.world.ferry("online-endpoint", "delete", "-n", "triton", "-y")
 
 
