@@ -134,6 +134,10 @@ class HaproxyRouter:
         """revision -> requests in line."""
         return self.sidecar.queued(uid)
 
+    def hears_all(self, uid: str) -> bool:
+        """There is no other that the operator looks at."""
+        return True
+
     @property
     def sidecar(self) -> Sidecar:
         """Raises Unavailable before `start`."""
