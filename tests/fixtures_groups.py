@@ -19,19 +19,19 @@ BARE = (
 SERVING = ("test_records.py", "test_router.py", "test_scaling.py", "test_serving.py")
 GROUPS = dict.fromkeys(ROUGH, "rough") | dict.fromkeys(BARE, "bare") | dict.fromkeys(SERVING, "serving")
 """Of cluster tests by file, so that groups take about as long; others that are not here share one site."""
-APART = ("test_patterns.py", "test_demo_kubernetes.py")
-"""Each with clusters of its own."""
+LONGEST = ("test_patterns.py", "serving", "rough", "site", "bare", "test_demo_kubernetes.py")
+"""Groups of cluster tests; files among them have clusters of their own. The longest begin first."""
 
 
 def group(nodeid: str) -> str:
     """What a test's name alone decides; tests in a group run in one process, in order."""
     file = nodeid.partition("::")[0]
     if file.startswith(PROGRAMS):
-        return PROGRAMS
+        return file
     if not file.startswith(CLUSTERS):
         return nodeid
     name = file.removeprefix(CLUSTERS)
-    return name if name in APART else GROUPS.get(name, "site")
+    return name if name in LONGEST else GROUPS.get(name, "site")
 
 
 class ByGroup(LoadScopeScheduling):
@@ -41,7 +41,15 @@ class ByGroup(LoadScopeScheduling):
         return group(nodeid)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the order in which they are given out."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(group(item.nodeid), -1))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByGroup:
     """For every `-n`."""
+    config.option.loadscopereorder = False
     return ByGroup(config, log)
