@@ -35,13 +35,9 @@ frontend model
 """
 ROUTES = {f"{name}_route": {"port": 5001, "path": "/score"} for name in ("liveness", "readiness", "scoring")}
 LITTLE = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "256Mi"}}
-ROUTER = {
-    "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}},
-    "sidecarResources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}},
-}  # fmt: skip
 VALUES = {
     "cluster": {"default_image": IMAGE}, "router": {"threads": 2},
-    "inference": {"enabled": True, "allowInsecureConnections": True, "router": ROUTER},
+    "inference": {"enabled": True, "allowInsecureConnections": True},
 }  # fmt: skip
 
 
