@@ -86,7 +86,8 @@ def test_an_endpoint_becomes_pods_and_goes_with_all_of_them(shelf: Shelf) -> Non
         play.kube, play.watched, door, backend.environments, backend.cluster, play.ledger, NoExplainer()
     )
     router = OneRouter()
-    serving = ClusterServing(parts, router, ClusterSettings(), play.clock, lambda uid: None)
+    woken: list[str] = []
+    serving = ClusterServing(parts, router, ClusterSettings(), play.clock, woken.append)
     serving.start()
     revision = a_revision(shelf, "def init(): pass\ndef run(d): return [1]")
     order = EndpointOrder(
@@ -112,6 +113,9 @@ def test_an_endpoint_becomes_pods_and_goes_with_all_of_them(shelf: Shelf) -> Non
     assert status.weights == router.routes[UID].weights | {A: 100}
     assert status.scoring_uri == "https://scoring.example/api/v1/endpoint/one/score"
     assert router.follows
+    woken.clear()
+    router.changed(UID)
+    assert woken == [UID], "another load is looked at now"
     assert door.renewed == [UID]
     assert until(lambda: turn().accuracy)[A].correct == 1
     router.captured(UID, f"{A}-{'0' * 16}", A, "1")
