@@ -114,3 +114,15 @@ def test_a_candidate_that_is_late_says_what_it_waited_for():
     assert play.turn().status.state == "preparing"
     play.turn()
     assert play.turn().status.reason == "the new revision was not ready within 1.5 s: 0/1 nodes"
+
+
+def test_a_cluster_that_has_lost_sight_of_both_concludes_nothing():
+    play = Play(steps=(RolloutStep(percent=10, min_requests=5),))
+    play.turn()
+    ready = play.seen
+    play.seen = ServingSeen()
+    play.counts("b", requests=100)
+    made = play.turn()
+    assert (made.status.state, made.split.weights) == ("stepping", {"a": 90, "b": 10})
+    play.seen = ServingSeen(ready.instances[:1])
+    assert play.turn().status.state == "rolled_back"

@@ -35,9 +35,9 @@ class Play:
         self.last: Decision | None = None
 
     def sees(self, *, ready: bool = True, new: Window = NONE, old: Window = NONE, broken: str = "",
-             after: float = 1.0, state: str, weight: int, mirror: int = 0) -> Play:  # fmt: skip
+             after: float = 1.0, state: str, weight: int, mirror: int = 0, blind: bool = False) -> Play:  # fmt: skip
         self.now += timedelta(seconds=after)
-        seen = RolloutSeen(candidate_ready=ready, champion=old, candidate=new, broken=broken)
+        seen = RolloutSeen(ready and not blind, champion=old, candidate=new, broken=broken, champion_ready=not blind)
         self.last = decide(self.order, self.status, seen, self.now)
         self.status = self.last.status
         assert self.status.state == state, self.status.reason
@@ -68,6 +68,18 @@ def test_a_good_candidate_goes_through_mirror_and_steps():
         "step 100 % -> promoted",
     ]  # fmt: skip
     assert play.status.evidence[2].figures["champion"]["requests"] == 180
+
+
+def test_what_is_not_ready_any_more_goes_back_but_only_to_something_that_is():
+    play = Play(an_order(mirror_percent=0))
+    play.sees(state="stepping", weight=10)
+    play.sees(blind=True, new=good(99), old=good(99), state="stepping", weight=10)
+    play.command("promote").sees(blind=True, new=good(99), old=good(99), state="stepping", weight=10)
+    play.command("run").sees(new=good(99), old=good(99), state="stepping", weight=50)
+    play.sees(ready=False, state="rolled_back", weight=0)
+    assert play.status.reason == "the new revision is not ready any more"
+    bad = Play(an_order(mirror_percent=0)).sees(state="stepping", weight=10)
+    bad.sees(blind=True, new=Window(requests=20, errors=9), state="rolled_back", weight=0)
 
 
 @pytest.mark.parametrize(

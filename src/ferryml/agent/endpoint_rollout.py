@@ -71,7 +71,9 @@ def _seen(
     order: EndpointOrder, plan: RolloutOrder, status: RolloutStatus, seen: ServingSeen, totals: Mapping[str, Counters],
     memory: RolloutMemory,
 ) -> RolloutSeen:  # fmt: skip
-    candidate = next((one for one in order.revisions if one.revision == plan.candidate), None)
+    champion, candidate = (
+        next((one for one in order.revisions if one.revision == name), None) for name in (plan.champion, plan.candidate)
+    )
     whole = status.state in ("pending", "preparing")
     broken = serving.broken(plan.candidate, seen)
     if broken and candidate is not None and serving.logs_stay(candidate):
@@ -82,6 +84,7 @@ def _seen(
         candidate=_window(plan.candidate, totals, memory),
         broken=broken,
         waiting=serving.waiting(candidate, seen) if candidate is not None else "",
+        champion_ready=champion is not None and serving.is_ready(champion, seen.instances, whole=False),
     )
 
 

@@ -50,6 +50,8 @@ class RolloutSeen:
     broken: str = ""
     waiting: str = ""
     """In words, what keeps the candidate from being ready."""
+    champion_ready: bool = True
+    """Whether there is anything to go back to: a cluster that lost sight of its nodes says no of everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ def _next(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen, now: da
     violation = _violation(order, status, seen)
     if violation:
         return _end(status, seen, now, "rolled_back", violation)
+    if not seen.candidate_ready:
+        return status
     if order.command == "promote":
         return _end(status, seen, now, "promoted", "a person asked for it")
     if order.command == "pause":
@@ -138,7 +142,7 @@ def _violation(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen) ->
     """In words, the limit that the candidate breaks; empty when none."""
     if seen.broken:
         return f"the new revision broke: {seen.broken}"
-    if not seen.candidate_ready:
+    if not seen.candidate_ready and seen.champion_ready:
         return "the new revision is not ready any more"
     new, enough = seen.candidate, _enough(order, status)
     errors, requests = new.errors + new.mirror_errors, new.requests + new.mirrored
