@@ -102,16 +102,31 @@ def own_pod(cluster: Cluster, program: str) -> dict[str, Any]:
     return newest
 
 
-def kill_program(cluster: Cluster, program: str) -> None:
-    """kill -9 on the program in its container, which Kubernetes then starts again."""
-    pod = own_pod(cluster, program)
-    status = pod["status"]["containerStatuses"][0]
-    container = status["containerID"].rpartition("/")[2]
+def kill_container(cluster: Cluster, pod: dict[str, Any]) -> None:
+    """kill -9 on the program of a pod's (only, or first) container, which Kubernetes then starts again."""
+    container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
     node = next(node for node in cluster.nodes if node.name == pod["spec"]["nodeName"])
     command = ["ctr", "--address", str(node.folder / "containerd.sock"), "-n", "k8s.io", "tasks", "list"]
     tasks = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
     number = next(line.split()[1] for line in tasks.splitlines() if line.startswith(container))
     os.kill(int(number), signal.SIGKILL)
+
+
+def kill_within(cluster: Cluster, namespace: str, pod: str, container: str, pattern: str) -> None:
+    """-9 for one Python program in a container, whose first program begins it anew."""
+    script = (
+        "for p in /proc/[0-9]*; do "
+        f"if tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '^[^ ]*python[^ ]* .*{pattern}'; "
+        "then kill -9 ${p#/proc/}; fi; done"
+    )
+    in_pod(cluster, namespace, pod, script, container)
+
+
+def kill_program(cluster: Cluster, program: str) -> None:
+    """kill -9 on the program in its container; returns once Kubernetes has started it again."""
+    pod = own_pod(cluster, program)
+    status = pod["status"]["containerStatuses"][0]
+    kill_container(cluster, pod)
     again = f"jsonpath={{.status.containerStatuses[0].restartCount}}={status['restartCount'] + 1}"
     cluster.kubectl("wait", "-n", SYSTEM, f"pod/{pod['metadata']['name']}", f"--for={again}", "--timeout=60s")
 

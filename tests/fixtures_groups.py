@@ -19,7 +19,9 @@ BARE = (
 SERVING = ("test_records.py", "test_router.py", "test_scaling.py", "test_serving.py")
 GROUPS = dict.fromkeys(ROUGH, "rough") | dict.fromkeys(BARE, "bare") | dict.fromkeys(SERVING, "serving")
 """Of cluster tests by file, so that groups take about as long; others that are not here share one site."""
-LONGEST = ("test_patterns.py", "serving", "rough", "site", "bare", "test_demo_kubernetes.py")
+LONGEST = (
+    "test_patterns.py", "serving", "rough", "test_rollout_faults.py", "site", "bare", "test_demo_kubernetes.py",
+)  # fmt: skip
 """Groups of cluster tests; files among them have clusters of their own. The longest begin first."""
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 import kubebox_images as images
+from cluster_faults import kill_within
 from cluster_play import CHARTS, IMAGE
 from ferryml.backends.kubernetes.access import from_kubeconfig
 from ferryml.backends.kubernetes.api import HttpKube
@@ -246,12 +247,7 @@ class RouterSite:
 
     def kill(self, pod: str, container: str, pattern: str) -> None:
         """-9 for one program of a router pod."""
-        script = (
-            "for p in /proc/[0-9]*; do "
-            f"if tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q '^[^ ]*python[^ ]* .*{pattern}'; "
-            "then kill -9 ${p#/proc/}; fi; done"
-        )
-        self.cluster.kubectl("exec", "-n", SYSTEM, pod, "-c", container, "--", "sh", "-c", script)
+        kill_within(self.cluster, SYSTEM, pod, container, pattern)
 
     def is_trusted(self, tls: ssl.SSLContext) -> bool:
         """Whether the router shows a certificate that `tls` knows."""

@@ -15,6 +15,7 @@ import kubebox_images as images
 from cluster_play import IMAGE, SYSTEM, World, merged
 from ferryml.compile.serving import SERVER
 from kubebox.cluster import Cluster
+from kubebox.places import KubeboxError
 from system_play import W, until
 
 NAMESPACE = "team-a"
@@ -37,14 +38,16 @@ VALUES = {
 
 
 @contextmanager
-def installed(clusters, component, folder: Path, values: Mapping[str, Any], **settings: Any) -> Iterator[Serving]:
-    """A server, and a cluster of one node that has joined it."""
+def installed(
+    clusters, component, folder: Path, values: Mapping[str, Any], nodes: int = 1, **settings: Any
+) -> Iterator[Serving]:
+    """A server, and a cluster of so many nodes that has joined it."""
     helm = component("helm")["helm"]
     component("buildah")
     world = World(folder, helm, PACKAGES)
     try:
         world.serve()
-        cluster = clusters.kubebox("cloud")
+        cluster = clusters.kubebox("cloud", nodes=nodes)
         cluster.load_image(images.build("router"))
         world.install(cluster, "cloud", "eu", (NAMESPACE,), merged(VALUES, values), **settings)
         world.attach(NAMESPACE, "cloud", NAMESPACE)
@@ -108,6 +111,17 @@ class Serving:
             one for one in every
             if one["metadata"]["annotations"]["ferryml.dev/name"] == mine and "deletionTimestamp" not in one["metadata"]
         ]  # fmt: skip
+
+    def evict(self, pod: dict[str, Any]) -> str:
+        """As who drains its node does; what is said when it may not be."""
+        name = pod["metadata"]["name"]
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE}}
+        where = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/eviction"
+        try:
+            self.cluster.kubectl("create", "--raw", where, "-f", "-", given=json.dumps(body))
+        except KubeboxError as refused:
+            return str(refused)
+        return ""
 
     def ask_pod(self, pod: dict[str, Any], body: object = None, path: str = "/score", port: int = 5001) -> Any:
         """Past the router."""

@@ -194,6 +194,11 @@ class Callers:
         with self._lock:
             return [(status, body) for at, status, body in self._kept if at >= since]
 
+    def failures(self) -> list[tuple[float, int, str]]:
+        """(when it began, status, body) of all that were not answered with 200; status 0: not at all."""
+        with self._lock:
+            return [one for one in self._kept if one[1] != 200]
+
     def _run(self) -> None:
         headers = {"Authorization": f"Bearer {self._key}"}
         with httpx.Client(trust_env=False, timeout=30, headers=headers) as http:

@@ -220,5 +220,13 @@ def test_one_that_finds_no_node_says_so_while_it_waits(serving: Serving) -> None
 def test_deleting_leaves_nothing(serving: Serving) -> None:
     for name in ("first", *FAILING):
         serving.world.ferry("online-endpoint", "delete", "-n", name, "-y", "--no-wait")
-    kinds = ("pods", "deployments.apps", "services", "configmaps", "onlineendpoints", "onlinedeployments")
+    kinds = (
+        "pods",
+        "deployments.apps",
+        "services",
+        "configmaps",
+        "poddisruptionbudgets",
+        "onlineendpoints",
+        "onlinedeployments",
+    )
     serving.until(lambda: not any(serving.objects(kind, name) for kind in kinds for name in ("first", *FAILING)), 120)

@@ -1,0 +1,147 @@
+"""What serves is never harmed by what is new: everything that may end, ends in each phase of a rollout under load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from cluster_play import SYSTEM
+from rollout_faults_play import FAULTS, LAST, PAIRS, PHASES, Healing, Scene
+from serving_cluster_play import installed
+from system_play import Callers
+
+TINY = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
+ROUTERS = {"replicas": 3, "resources": TINY, "sidecarResources": TINY, "tapResources": TINY}
+VALUES = {"cluster": {"lease_s": 6}, "inference": {"router": ROUTERS}}
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def scene(clusters, component, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A server, a cluster of three nodes with a router on each, and an endpoint whose first revision serves."""
+    with installed(clusters, component, tmp_path_factory.mktemp("faults"), VALUES, nodes=3) as serving:
+        yield Scene(serving)
+
+
+def test_a_node_may_be_drained(scene: Scene) -> None:
+    """Of two pods one may go, and the other not before there is a new one."""
+    serving, champion = scene.serving, scene.champion
+    serving.until(lambda: len(scene.ready(champion)) == 2)
+    first, second = scene.pods(champion)
+    with scene.callers() as callers:
+        assert serving.evict(first) == ""
+        assert "disruption budget" in serving.evict(second)
+        serving.until(lambda: len(scene.ready(champion)) == 2)
+        scene.goes_on(callers)
+    assert scene.unexplained(callers) == []
+
+
+def goes_through(scene: Scene, shift: int) -> None:
+    """A good one, with two faults in each phase."""
+    name, champion, words = f"good-{shift}", scene.champion, {scene.word}
+    with scene.callers() as callers:
+        scene.goes_on(callers)
+        scene.roll(name)
+        candidate = _each_phase(scene, name, shift, callers)
+        told = scene.told(name, "promoted")
+        scene.settled()
+        scene.serving.until(lambda: scene.only(candidate), 120)
+        scene.goes_on(callers)
+    scene.word = name
+    assert scene.champion == candidate != champion
+    assert [move["transition"].rpartition("-> ")[2] for move in told["evidence"]] == list(PHASES)
+    for move, least in zip(told["evidence"][1:], (30, 10, 10, 10), strict=True):
+        seen = move["figures"]["candidate"]
+        assert seen["requests"] + seen["mirrored"] >= least, move
+    assert scene.unexplained(callers) == [], scene.harms
+    assert {body for status, body in callers.answers() if status == 200} == {f'["{word}"]' for word in words | {name}}
+
+
+def _each_phase(scene: Scene, name: str, shift: int, callers: Callers) -> str:
+    """All is mended again when this returns; the new revision."""
+    champion, candidate = scene.champion, ""
+    soon: list[Healing] = []
+    late: list[Healing] = []
+    for at, phase in enumerate(PHASES):
+        scene.reaches(name, phase)
+        while soon:
+            soon.pop()()
+        candidate = candidate or scene.candidate
+        assert set(scene.revisions()["deployments.apps"]) <= {champion, candidate}, "one new revision, and no other"
+        for fault in PAIRS[(at + shift) % len(PAIRS)]:
+            heal = FAULTS[fault](scene, champion, candidate)
+            if heal is not None:
+                (late if fault in LAST else soon).append(heal)
+        scene.goes_on(callers)
+    for heal in (*soon, *late):
+        heal()
+    return candidate
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_a_good_one_comes_through(scene: Scene, shift: int) -> None:
+    """Each fault in two phases; in the first the server is away from the mirror to the end."""
+    goes_through(scene, shift)
+
+
+@pytest.mark.parametrize("shift", [1, 3, 4])
+def test_with_every_fault_in_every_phase(scene: Scene, shift: int) -> None:
+    goes_through(scene, shift)
+
+
+ENDS: dict[str, tuple[str, str, list[int]]] = {
+    "mirroring": ("agent", "server", [20, 100]),
+    "step 20 %": ("link", "agent-pod", [20, 100]),
+    "step 50 %": ("server", "sidecar", [50, 100]),
+    "step 100 %": ("api-server", "champion", [100]),
+}
+"""Phase in which it goes bad -> fault just before, fault once the site has taken it back, steps."""
+
+
+@pytest.mark.parametrize("phase", ENDS)
+def test_one_that_goes_bad_is_taken_back(scene: Scene, phase: str) -> None:
+    name, champion = f"bad-in-{phase.replace(' ', '').rstrip('%')}", scene.champion
+    before, (first, second, steps) = scene.lives(champion), ENDS[phase]
+    mirror = {"percent": 20, "min_requests": 10_000} if phase == PHASES[0] else None
+    patience = {"min_requests": 10_000, "timeout": "5m"}
+    with scene.callers() as callers:
+        scene.roll(name, steps=steps, mirror=mirror, per_step=patience)
+        scene.reaches(name, phase)
+        candidate, heals = scene.candidate, []
+        if first == "api-server":  # without it nobody gets into a pod
+            scene.go_bad(candidate, after_s=1)
+        heals.append(FAULTS[first](scene, champion, candidate))
+        if first != "api-server":
+            scene.go_bad(candidate)
+        scene.reaches(name, "rolled_back", 60)
+        assert scene.lives(champion) == before, "untouched"
+        heals.append(FAULTS[second](scene, champion, candidate))
+        scene.goes_on(callers)
+        for heal in heals:
+            if heal is not None:
+                heal()
+        told = scene.told(name, "rolled_back")
+        scene.settled()
+        scene.serving.until(lambda: scene.only(champion), 120)
+        scene.goes_on(callers)
+    assert scene.champion == champion
+    last = told["evidence"][-1]
+    assert last["transition"] == f"{phase} -> rolled_back"
+    assert "error rate" in last["reason"]
+    assert last["figures"]["candidate"]["errors"] + last["figures"]["candidate"]["mirror_errors"] >= 3, last
+    assert last["figures"]["champion"]["requests"] > 0 or phase == "step 100 %", "it is judged beside the old one"
+    assert scene.unexplained(callers, own=candidate if mirror is None else "") == [], scene.harms
+
+
+def test_routers_that_all_end_at_once_are_soon_gone(scene: Scene) -> None:
+    """Each hears of the others' ends and reads its files anew meanwhile; their grace is minutes."""
+    scene.settled()
+    old = [f"pod/{pod['metadata']['name']}" for pod in scene.routers()]
+    assert len(old) == 3
+    scene.cluster.kubectl("delete", *old, "-n", SYSTEM, "--wait=false")
+    scene.cluster.kubectl("wait", *old, "-n", SYSTEM, "--for=delete", "--timeout=90s")
+    scene.settled()
+    with scene.callers() as callers:
+        scene.goes_on(callers)
+    assert callers.failures() == []
