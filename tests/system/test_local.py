@@ -15,7 +15,7 @@ import pytest
 
 from ferryml.cli.local import LocalState, started_at
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 Typed = Callable[..., subprocess.CompletedProcess[str]]
 FILES = {
     "endpoint.yml": "name: churn\ncompute: azureml:far-away\nauth_mode: key\n",
@@ -66,7 +66,7 @@ def typed(tmp_path: Path, home: LocalState) -> Typed:
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-m", "ferryml.cli.main", *args]
-        return subprocess.run(argv, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=150, check=False)
+        return subprocess.run(argv, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=240, check=False)
 
     return run
 

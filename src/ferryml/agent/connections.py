@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 WAIT_S = 20.0
 RETRY_S = 1.0
+LAST_TRIES = 5
+"""How often what is left to say is tried once the connection is to end."""
 
 
 Orders = Callable[[str], JobOrder | None]
@@ -145,6 +147,7 @@ class Relay:
 
     def _say(self, data: bytes, over: bool = False) -> bool:
         """False when nobody listens any more. What the link lost is said again, at the same place."""
+        late = 0
         for start in range(0, len(data), MOST_PIECE):
             part = data[start : start + MOST_PIECE]
             piece = Piece(
@@ -155,7 +158,8 @@ class Relay:
                     self._link.say(self._it.id, piece)
                     break
                 except Unavailable:
-                    if self._over.is_set():
+                    late += self._over.is_set()
+                    if late > LAST_TRIES:
                         return False
                     self._pause(RETRY_S)
                 except Refused as error:
