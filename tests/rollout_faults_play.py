@@ -120,13 +120,16 @@ class Scene:
         return f"step {seen['percent']} %" if seen["state"] == "stepping" else str(seen["state"])
 
     def reaches(self, name: str, phase: str, within_s: float = 150) -> None:
-        """Until the site is there; one that has gone past it is a test that looked away for too long."""
+        """Until the site is there; one that has gone past it is a test that looked away for too long.
+
+        A server that is there takes a rollout that has ended from the site at once: which end it was, it tells.
+        """
         ended = ("promoted", "rolled_back", "failed")
 
         def there() -> bool:
             now = self.phase(name)
             assert now == phase or now not in ended, f"{now} instead of {phase}: {self.rollout()}"
-            return now == phase
+            return now == phase or (phase in ended and not now)
 
         self.serving.until(there, within_s)
 
