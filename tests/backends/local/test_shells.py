@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,6 +89,17 @@ def test_it_ends_with_the_job(shells: LocalShells, monkeypatch: pytest.MonkeyPat
     heard(shell, b"here")
     shells.end_job()
     assert heard(shell)[2] == 128 + 1
+
+
+def test_it_hears_signals_that_the_agent_ignores(shells: LocalShells) -> None:
+    """As one that was started with nohup does, or in the background of a script."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
+    try:
+        shell = shells.open("job.w.j", 1, ask("/bin/sh", "-c", "grep SigIgn /proc/self/status"))
+        assert heard(shell)[0].split() == [b"SigIgn:", b"0" * 16]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_nothing_runs_there_any_more(tmp_path: Path) -> None:

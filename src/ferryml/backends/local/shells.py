@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import queue
+import shutil
 import signal
 import struct
 import subprocess
@@ -25,8 +26,16 @@ WAITING = 64
 END_S = 2.0
 LOOK_S = 1.0
 """How often it is looked whether the job goes on."""
-WITH_TERMINAL = "import fcntl,os,sys,termios; fcntl.ioctl(0,termios.TIOCSCTTY,0); os.execvp(sys.argv[1],sys.argv[1:])"
-"""Makes the terminal that the program was given its controlling one."""
+START = """
+import fcntl, os, signal, sys, termios
+for name in ("HUP", "INT", "QUIT", "TERM", "PIPE", "XFSZ"):
+    signal.signal(getattr(signal, "SIG" + name), signal.SIG_DFL)
+if os.isatty(0):
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Makes the terminal that the program was given its controlling one, and lets it hear signals that the agent was told
+to ignore, as `nohup` does."""
 STATES = Callable[[str, int], Mapping[str, Any]]
 
 
@@ -50,6 +59,9 @@ class LocalShells:
             environment = _environment(Path(f"/proc/{pid}/environ").read_bytes())
             folder = os.readlink(f"/proc/{pid}/cwd")
             argv = list(ask.command) or [environment.get("SHELL") or "/bin/sh"]
+            program = os.path.join(folder, argv[0]) if "/" in argv[0] else argv[0]
+            if not shutil.which(program, path=environment.get("PATH")):
+                raise Unavailable("Unavailable", f"the shell could not be started: there is no program {argv[0]!r}")
             return LocalShell(argv, folder, environment, ask, lambda: processes.is_alive(pid, str(main.get("mark"))))
         except OSError as error:
             raise Unavailable("Unavailable", f"the shell could not be started: {error.strerror}") from error
@@ -66,6 +78,7 @@ class LocalShell:
         self._last: Frame | None = None
         self._terminal = -1
         known: dict[str, Any] = {"cwd": folder, "env": environment, "start_new_session": True}
+        argv = [sys.executable, "-I", "-S", "-c", START, *argv]
         if ask.terminal is None:
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, **known
@@ -78,7 +91,6 @@ class LocalShell:
             self._input = self._terminal
             self.resize(ask.terminal)
             known["env"] = {"TERM": "xterm", **environment}
-            argv = [sys.executable, "-I", "-S", "-c", WITH_TERMINAL, *argv]
             try:
                 self._process = subprocess.Popen(argv, stdin=program, stdout=program, stderr=program, **known)
             finally:
