@@ -93,6 +93,11 @@ class Clusters:
         with ThreadPoolExecutor() as several:
             list(several.map(lambda wanted: self(*wanted), nodes.items()))
 
+    def end(self, *names: str) -> None:
+        """Those of ours that no test needs for the time being: idle ones cost, too. Who asks again gets new ones."""
+        with ThreadPoolExecutor() as several:
+            list(several.map(Cluster.down, [self._own.pop(name) for name in names if name in self._own]))
+
     def down(self) -> None:
         """At the end of the session."""
         for given in self._given.values():

@@ -22,6 +22,7 @@ def scene(clusters, component, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """A server, a cluster of three nodes with a router on each, and an endpoint whose first revision serves."""
     with installed(clusters, component, tmp_path_factory.mktemp("faults"), VALUES, nodes=3) as serving:
         yield Scene(serving)
+    clusters.end("cloud")
 
 
 def test_a_node_may_be_drained(scene: Scene) -> None:

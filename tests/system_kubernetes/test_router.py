@@ -20,8 +20,9 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def cloud(clusters) -> Cluster:
-    return clusters.kubebox("cloud")
+def cloud(clusters) -> Iterator[Cluster]:
+    yield clusters.kubebox("cloud")
+    clusters.end("cloud")
 
 
 @pytest.fixture(scope="module")
