@@ -121,7 +121,7 @@ class World:
         """One `ferry` command to its end; what it printed (on standard error where it failed)."""
         said = {"FERRY_URL": self.url, "FERRY_TOKEN": self.token, "SSL_CERT_FILE": str(self.authority.bundle)}
         done = subprocess.run(
-            [sys.executable, "-m", "ferryml.cli.main", *args], capture_output=True, text=True, timeout=180, check=False,
+            [sys.executable, "-m", "ferryml.cli.main", *args], capture_output=True, text=True, timeout=600, check=False,
             cwd=cwd or self.folder, env={**os.environ, **said},
         )  # fmt: skip
         assert (done.returncode == 0) == ok, done.stdout + done.stderr

@@ -44,7 +44,18 @@ def test_mpi_runs_the_command_over_all_instances():
 
 def test_a_command_that_brings_its_own_mpirun_is_left_alone():
     assert a_group(2, "mpirun -np 2 ./a", type="mpi").command == "mpirun -np 2 ./a"
-    assert a_group(2, "/opt/mpi/bin/mpiexec ./a", type="mpi").command == "/opt/mpi/bin/mpiexec ./a"
+    for own in (
+        "/opt/mpi/bin/mpiexec ./a",
+        "cd src && X=1 exec mpirun ./a",
+        "set -e\n  horovodrun -np 2 ./a",
+        "mpirun",
+    ):
+        assert a_group(2, own, type="mpi").command == own
+
+
+def test_a_launchers_name_alone_is_no_launcher():
+    for command in ("python a.py --with mpirun", "# as mpirun does\npython a.py", "python mpirun.py", "./notmpirun a"):
+        assert a_group(2, command, type="mpi").command.startswith("exec mpirun -np "), command
 
 
 def test_mpi_on_one_instance_calls_nobody():

@@ -25,6 +25,7 @@ over, and end with 0, because rank 0's exit code is the job's. `mpi.files` are w
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,10 @@ from ferryml.domain.orders import JobOrder
 MASTER_PORT = 6105
 TF_PORT = 2222
 RAY_PORT = 6379
+OWN_LAUNCHER = re.compile(
+    r"(?:^|[\n;&|({])\s*(?:\w+=\S*\s+|exec\s+|env\s+|time\s+|nohup\s+)*(?:\S*/)?(?:mpirun|mpiexec|horovodrun)(?:\s|$)"
+)
+"""A launcher where a shell looks for a program; the word alone may be an argument, or stand in a comment."""
 MPI_PORT = 8473
 """Where `collect` of every pod but the first takes calls."""
 AGENT = "ferry-rsh"
@@ -113,10 +118,9 @@ def _mpi(order: JobOrder, command: str, hosts: list[str], folder: str) -> Group:
         "hostfile": "".join(f"{host} slots={slots}\n" for host in hosts),
         "hostfile.hydra": "".join(f"{host}:{slots}\n" for host in hosts),
     }
-    own = any(word.split("/")[-1] in ("mpirun", "mpiexec", "horovodrun") for word in command.split())
     mpi = {"hosts": hosts, "slots": slots, "port": MPI_PORT, "agent": agent, "files": files}
     return Group(
-        command=command if own else _mpirun(command, slots * len(hosts)),
+        command=command if OWN_LAUNCHER.search(command) else _mpirun(command, slots * len(hosts)),
         env=_mpi_env(agent, folder),
         await_hosts=[hosts[1:] if index == 0 else [] for index in range(len(hosts))] if len(hosts) > 1 else [],
         mpi=mpi if len(hosts) > 1 else None,
