@@ -23,6 +23,7 @@ from system_play import ENDS, W, free_port, until
 SYSTEM, ENVIRONMENTS = "ferry-system", "ferry-environments"
 IMAGE = "docker.io/library/python:3.11-slim-bookworm"
 CHARTS = Path(__file__).parents[1] / "deploy" / "helm"
+OURS = "-l=app.kubernetes.io/part-of=ferry"
 INSTALL_LIMIT_S = 180
 QUICK = {"retry_max_s": 1, "cancel_grace_s": 2, "keep_finished_s": 3600}
 """Settings of a site that let a test see soon what in life may take half a minute."""
@@ -142,6 +143,7 @@ class World:
             cluster.kubectl(
                 "delete", "namespace", *gone, "--ignore-not-found", "--timeout=90s", check=False, limit_s=100
             )
+            cluster.kubectl("delete", "clusterroles,clusterrolebindings", OURS, check=False)
         if self._server is not None and self._server.poll() is None:
             self._server.terminate()
             try:

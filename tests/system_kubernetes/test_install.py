@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 import kubebox_images
-from cluster_play import CHARTS, ENVIRONMENTS, SYSTEM, World
+from cluster_play import CHARTS, ENVIRONMENTS, OURS, SYSTEM, World
 from kubebox.cluster import Cluster
 from system_play import until
 
 TEAM, NAMESPACE = "installed", f"namespace/{ENVIRONMENTS}"
-OURS = "-l=app.kubernetes.io/part-of=ferry"
 WORK = "-l=app.kubernetes.io/managed-by=ferry"
 KINDS = "all,configmaps,secrets,leases,serviceaccounts,roles,rolebindings,networkpolicies,persistentvolumeclaims"
 WIDE = "clusterroles,clusterrolebindings"

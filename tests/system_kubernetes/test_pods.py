@@ -29,8 +29,8 @@ def test_pods_of_a_group_start_together_and_each_keeps_its_log(joined: World) ->
 
 
 def test_one_pods_failure_ends_the_group(joined: World) -> None:
-    joined.submit("half", "test $RANK = 0 && sleep 1000; echo no such file >&2; exit 3", "team-a", **TWO)
-    job = joined.settles("half")
+    joined.submit("half-gone", "test $RANK = 0 && sleep 1000; echo no such file >&2; exit 3", "team-a", **TWO)
+    job = joined.settles("half-gone")
     assert (job["status"], job["ferry"]["exit_code"], job["ferry"]["attempt"]) == ("Failed", 3, 1)
     assert "no such file" in str(job["ferry"]["error_lines"])
 
