@@ -24,8 +24,8 @@ demo-kubernetes: setup ## The same on two real clusters of this machine (Linux, 
 
 # Tests on clusters mostly wait, so their groups run side by side; clusters that are given are for one process alone.
 CLUSTER_TESTS := tests/system_kubernetes $(if $(KUBECONFIG)$(FERRY_TEST_KUBECONFIG),,-n 2)
-# Eight minutes more for what the rest of its file tries in parts.
-LATER := test_rollout_faults.py::test_with_every_fault_in_every_phase
+# A quarter of an hour more, for what others try in parts: every fault in every phase, and the patterns' loop as a demo.
+LATER := test_rollout_faults.py::test_with_every_fault_in_every_phase test_demo_kubernetes.py
 
 test: setup ## Run the suite; real servers and clusters are installed and built beside it, where possible
 	@mkdir -p .cache/components
@@ -33,7 +33,7 @@ test: setup ## Run the suite; real servers and clusters are installed and built 
 	  installer=$$!; \
 	  $(BIN)/python -m pytest -n 2 --components=wait $(SLOWEST); status=$$?; \
 	  $(BIN)/python -m pytest $(CLUSTER_TESTS) $(LATER:%=--deselect=tests/system_kubernetes/%) --components=wait $(SLOWEST) || status=1; \
-	  echo "did not run here: $(LATER); make test-kubernetes runs it, too"; \
+	  echo "did not run here: $(LATER); make test-kubernetes runs them, too"; \
 	  kill $$installer 2>/dev/null; wait $$installer 2>/dev/null; exit $$status
 
 test-kubernetes: setup ## Run the tests on Kubernetes clusters alone: those of KUBECONFIG, or kubebox's own
