@@ -140,15 +140,26 @@ def update(deps: Deps, caller: Caller, workspace: str, name: str, changes: Mappi
 def put(deps: Deps, caller: Caller, workspace: str, name: str, document: Mapping[str, Any]) -> Json:
     """Create it, or bring an existing one to what the document says; traffic that is not mentioned stays."""
     allow(caller, "endpoint.write", workspace)
-    if document.get("name", name) != name:
-        raise Refused("BadValue", f"the document is of endpoint {document['name']!r}, not {name!r}")
+    whole = named(document, name)
     with deps.store.read() as tx:
         need_workspace(tx, workspace)
         there = tx.get("endpoint", workspace, name) is not None
     if not there:
-        return create(deps, caller, workspace, {**document, "name": name})
-    given = parsed(OnlineEndpoint, {**document, "name": name}).model_dump(mode="json", exclude_unset=True)
-    return update(deps, caller, workspace, name, {key: given[key] for key in given if key not in ("name", "type")})
+        return create(deps, caller, workspace, whole)
+    return update(deps, caller, workspace, name, fields_of(whole))
+
+
+def named(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The document with its name in it. Raises Refused(BadValue) when it is another endpoint's."""
+    if document.get("name", name) != name:
+        raise Refused("BadValue", f"the document is of endpoint {document['name']!r}, not {name!r}")
+    return {**document, "name": name}
+
+
+def fields_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a whole document asks to change: the fields that it mentions. Raises Refused."""
+    given = parsed(OnlineEndpoint, document).model_dump(mode="json", exclude_unset=True)
+    return {key: given[key] for key in given if key not in ("name", "type")}
 
 
 def delete(deps: Deps, caller: Caller, workspace: str, name: str) -> None:

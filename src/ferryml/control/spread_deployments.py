@@ -8,7 +8,15 @@ from typing import Any
 from ferryml.control import deployment_orders, deployments
 from ferryml.control.context import Caller, Deps, Turn, allow, changed
 from ferryml.control.deployment_orders import pinned
-from ferryml.control.deployments import MAX_PER_ENDPOINT, WORDS, changed_spec, exists, read_spec, refuse_traffic
+from ferryml.control.deployments import (
+    MAX_PER_ENDPOINT,
+    WORDS,
+    changed_spec,
+    exists,
+    read_spec,
+    refuse_traffic,
+    without,
+)
 from ferryml.control.ports import Json, Row, Tx
 from ferryml.control.serving_wishes import (
     DELETING,
@@ -92,12 +100,9 @@ def delete(deps: Deps, caller: Caller, workspace: str, endpoint: str, name: str)
         refuse_traffic(parent, name)
         free(look(now.tx, parent))
         now.tx.update(row.model_copy(update={"phase": DELETING}))
-        without = {
-            field: {key: share for key, share in (parent.spec.get(field) or {}).items() if key != name}
-            for field in ("traffic", "mirror_traffic")
-        }
+        shares = {field: without(parent.spec.get(field), name) for field in ("traffic", "mirror_traffic")}
         status = {**parent.status, "caller": kept(caller)}
-        now.tx.update(parent.model_copy(update={"spec": {**parent.spec, **without}, "status": status}))
+        now.tx.update(parent.model_copy(update={"spec": {**parent.spec, **shares}, "status": status}))
         now.record(caller, workspace, "deployment.delete", f"deployment:{endpoint}/{name}")
         now.wake("loops")
 

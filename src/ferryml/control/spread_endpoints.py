@@ -7,7 +7,7 @@ from typing import Any
 
 from ferryml.control import computes, credentials, deployment_orders, endpoints, spreading, token_keys
 from ferryml.control.context import Caller, Deps, Turn, allow, changed
-from ferryml.control.endpoints import FIXED, KeyType, new_keys, new_spec, with_key, with_keys
+from ferryml.control.endpoints import FIXED, KeyType, fields_of, named, new_keys, new_spec, with_key, with_keys
 from ferryml.control.ports import Json, Row, Tx
 from ferryml.control.rows import need_workspace, parsed
 from ferryml.control.serving_wishes import (
@@ -143,12 +143,10 @@ def put(deps: Deps, caller: Caller, workspace: str, name: str, document: Mapping
         there = tx.get("endpoint", workspace, name)
     if not (spread(there) if there else several(document.get("compute"))):
         return endpoints.put(deps, caller, workspace, name, document)
-    if document.get("name", name) != name:
-        raise Refused("BadValue", f"the document is of endpoint {document['name']!r}, not {name!r}")
+    whole = named(document, name)
     if there is None:
-        return create(deps, caller, workspace, {**document, "name": name})
-    given = parsed(OnlineEndpoint, {**document, "name": name}).model_dump(mode="json", exclude_unset=True)
-    return update(deps, caller, workspace, name, {key: given[key] for key in given if key not in ("name", "type")})
+        return create(deps, caller, workspace, whole)
+    return update(deps, caller, workspace, name, fields_of(whole))
 
 
 def delete(deps: Deps, caller: Caller, workspace: str, name: str) -> None:
