@@ -9,6 +9,8 @@ from endpoint_play import NAME, UID, EndpointPlay
 from ferryml.control import spread_deployments as deployments
 from ferryml.control import spread_endpoints as endpoints
 from ferryml.control.loops import offline, rollouts, spread
+from ferryml.control.serving_wishes import need_endpoint
+from ferryml.control.spread import Look, look
 
 SITES = {"c1": "cloud", "c2": "edge"}
 
@@ -23,6 +25,11 @@ class SpreadPlay:
         self.told: dict[str, int] = {}
         for compute, site in SITES.items():
             play.site(site, zone if site == "edge" else "", compute=compute, consent=True)
+
+    def looked(self) -> Look:
+        """The endpoint as the loop reads it."""
+        with self.deps.store.read() as tx:
+            return look(tx, need_endpoint(tx, WORKSPACE, NAME))
 
     # what people do
     def endpoint(self, **fields: Any) -> Any:

@@ -2,10 +2,7 @@
 
 import pytest
 
-from control_play import WORKSPACE
-from endpoint_play import NAME
-from ferryml.control.serving_wishes import need_endpoint
-from ferryml.control.spread import free, look, openapi, reachable
+from ferryml.control.spread import free, openapi, reachable
 from ferryml.domain.errors import Conflict
 from spread_play import SpreadPlay
 
@@ -15,11 +12,6 @@ def there(play):
     made = SpreadPlay(play)
     made.serving()
     return made
-
-
-def looked(there):
-    with there.deps.store.read() as tx:
-        return look(tx, need_endpoint(tx, WORKSPACE, NAME))
 
 
 def test_each_compute_has_its_words(there):
@@ -35,18 +27,18 @@ def test_each_compute_has_its_words(there):
 
 
 def test_who_is_away_is_in_nobodys_way(there):
-    free(looked(there))
+    free(there.looked())
     there.renew(environment_variables={"A": "1"})
     with pytest.raises(Conflict) as caught:
-        free(looked(there))
+        free(there.looked())
     assert "on compute c1" in caught.value.message
     there.goes("c1")
     there.calm()
-    free(looked(there))
+    free(there.looked())
 
 
 def test_a_look_has_all_of_it(there):
-    seen = looked(there)
+    seen = there.looked()
     assert (list(seen.members), list(seen.deployments), seen.rollout, seen.leaving) == (
         ["c1", "c2"],
         ["blue"],

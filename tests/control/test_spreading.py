@@ -3,10 +3,7 @@
 import pytest
 
 from control_play import OWNER, WORKSPACE
-from endpoint_play import NAME
 from ferryml.control import detaching
-from ferryml.control.serving_wishes import need_endpoint
-from ferryml.control.spread import look
 from ferryml.control.spreading import caller_of, member_name, take
 from ferryml.domain.errors import Conflict
 from ferryml.domain.names import RULES
@@ -21,32 +18,27 @@ def there(play):
     return made
 
 
-def looked(there):
-    with there.deps.store.read() as tx:
-        return look(tx, need_endpoint(tx, WORKSPACE, NAME))
-
-
 def test_no_endpoint_of_peoples_is_called_so():
     assert RULES["endpoint"].fault(member_name("digits", "c1"))
 
 
 def test_steps_are_taken_in_the_name_of_who_asked_last(there):
-    assert caller_of(looked(there).row).name == OWNER.name
+    assert caller_of(there.looked().row).name == OWNER.name
 
 
 def test_adding_twice_changes_nothing(there):
     there.update(compute=["c1"])
     there.calm()
-    stale = looked(there)
+    stale = there.looked()
     there.update(compute=["c1", "c2"])
     assert take(there.deps, stale, "c2", Add()) == 0, "somebody was faster"
-    assert take(there.deps, looked(there), "c2", Add()) == 1
+    assert take(there.deps, there.looked(), "c2", Add()) == 1
     with pytest.raises(Conflict):
-        take(there.deps, looked(there), "c2", Add())
+        take(there.deps, there.looked(), "c2", Add())
 
 
 def test_removing_twice_changes_nothing(there):
-    seen = looked(there)
+    seen = there.looked()
     assert take(there.deps, seen, "c2", Remove()) == 1
     there.says("c2")
     assert take(there.deps, seen, "c2", Remove()) == 0
@@ -56,15 +48,15 @@ def test_what_is_under_way_is_a_conflict(there):
     there.renew(environment_variables={"A": "1"})
     there.turns()
     before = there.sites["c1"].order()
-    take(there.deps, looked(there), "c1", Deploy("blue"))
+    take(there.deps, there.looked(), "c1", Deploy("blue"))
     assert there.sites["c1"].order() == before, "it is on its way already"
     for step in (Share({}, {}), Drop("blue")):
         with pytest.raises(Conflict):
-            take(there.deps, looked(there), "c1", step)
+            take(there.deps, there.looked(), "c1", step)
 
 
 def test_without_a_member_there_is_nothing_to_share_or_drop(there):
-    seen = looked(there)
+    seen = there.looked()
     for step in (Share({}, {}), Drop("blue")):
         assert take(there.deps, seen, "c9", step) == 0
 
