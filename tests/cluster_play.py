@@ -107,6 +107,8 @@ class World:
             )
             self._installed.append((cluster, namespaces))
             until(lambda: self.get(f"/sites/{site}")["provisioning_state"] == "Online", INSTALL_LIMIT_S, self.tail)
+            # a compute is not attached to a site whose gateway is still starting
+            cluster.kubectl("rollout", "status", "-n", SYSTEM, "deployment/ferry-gateway", "--timeout=90s", limit_s=100)
         except BaseException:
             print(self.tail_of(cluster), file=sys.stderr)
             raise

@@ -68,7 +68,8 @@ def test_a_terminal_has_a_size_and_a_controlling_program(shells: LocalShells) ->
     shell.resize(Terminal(rows=5, columns=6))
     shell.write(b"stty size\n")
     assert b"5 6" in heard(shell, b"5 6")[0]
-    shell.write(b"echo beg''un; sleep 50\n")
+    # a job of its own, that has the terminal before it says so: Ctrl-C while a shell still forks is lost
+    shell.write(b"sh -c 'echo beg\"\"un; exec sleep 50'\n")
     heard(shell, b"begun")
     shell.write(b"\x03")
     shell.write(b"exit 3\n")
@@ -96,7 +97,8 @@ def test_it_hears_signals_that_the_agent_ignores(shells: LocalShells) -> None:
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
     try:
         shell = shells.open("job.w.j", 1, ask("/bin/sh", "-c", "grep SigIgn /proc/self/status"))
-        assert heard(shell)[0].split() == [b"SigIgn:", b"0" * 16]
+        ignored = int(heard(shell)[0].split()[1], 16)
+        assert not ignored & (1 << signal.SIGHUP - 1 | 1 << signal.SIGINT - 1)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

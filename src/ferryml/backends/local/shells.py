@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ BLOCK = 64 * 1024
 WAITING = 64
 """Frames that are read ahead at most: a program that says more than the link carries waits."""
 END_S = 2.0
+CLOSING_S = 0.02
 LOOK_S = 1.0
 """How often it is looked whether the job goes on."""
 START = """
@@ -130,12 +132,12 @@ class LocalShell:
     def close(self) -> None:
         if self._process.poll() is not None:
             return
-        leader = self._process.pid
-        processes.send(processes.in_session(leader), signal.SIGHUP)
-        try:
-            self._process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            processes.send(processes.in_session(leader), signal.SIGKILL)
+        leader, limit = self._process.pid, time.monotonic() + END_S
+        # again and again, for one that forks meanwhile leaves a child that was not told
+        while (left := processes.in_session(leader)) and time.monotonic() < limit:
+            processes.send(left, signal.SIGHUP)
+            time.sleep(CLOSING_S)
+        processes.send(left, signal.SIGKILL)
 
     def _read(self, kind: Any, end: int) -> None:
         while True:
