@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from ferryml.domain.routes import Peer, owner
 from fixtures_components import unused_port
-from router_play import KEY, read_answer, until
+from router_play import KEY, read_answer, read_body, until
 
 PATH = "/api/v1/endpoint/digits/score"
 HEAD = f"POST {PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n".encode()
@@ -54,6 +54,47 @@ async def _dripping(play, **how: object) -> Drips:
     play.weights = {A: 100}
     play.apply()
     return model
+
+
+class Keeps:
+    """A model that keeps its connections until it is told to close them, or they are."""
+
+    def __init__(self) -> None:
+        self.came = self.left = 0
+        self.gate = asyncio.Event()
+
+    async def start(self) -> "Keeps":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def stop(self) -> None:
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.came += 1
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await read_body(reader, {"content-length": head.split(b"ength: ")[1].split(b"\r")[0].decode()})
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n1")
+        except (OSError, EOFError):
+            self.left += 1
+        finally:
+            writer.close()
+
+
+async def test_connections_to_instances_are_kept_for_a_moment(on):
+    """Not for longer: programs close idle ones themselves, and a request that crosses such an end is lost."""
+    play = await on()
+    play.made += [from_file := await Keeps().start(), added := await Keeps().start()]
+    play.limits[A], play.weights = {}, {A: 100}
+    for models in ([from_file], [added]):  # the second is told to HAProxy while it runs
+        play.models[A] = models
+        play.apply()
+        assert [(await play.ask()).status for _ in range(40)] == [200] * 40
+        assert models[0].came < 10
+        await until(lambda models=models: models[0].came == models[0].left)
 
 
 async def test_streams_arrive_as_they_are_made(on):

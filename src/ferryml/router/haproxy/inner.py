@@ -35,7 +35,7 @@ def for_revisions() -> list[str]:
     return [
         "defaults revisions from base",
         "balance leastconn",
-        "http-reuse safe",
+        "http-reuse always",
         "retries 3",
         "option redispatch 1",
         "retry-on conn-failure",
@@ -179,5 +179,5 @@ def revision(name: str, backend: Backend) -> list[str]:
     return [
         f"backend {name} from revisions",
         f"timeout queue {backend.queue_ms}ms",
-        *(f"server {server} {at.address} maxconn {at.limit}" for server, at in servers),
+        *(f"server {server} {at.words}" for server, at in servers),
     ]

@@ -97,7 +97,7 @@ class Master:
         at = f"{step.backend}/{step.name}"
         match step:
             case AddServer():
-                answer = self.ask(pid, f"add server {at} {step.server.address} maxconn {step.server.limit}")
+                answer = self.ask(pid, f"add server {at} {step.server.words}")
                 if "Already exists" in answer:
                     self._done(self.ask(pid, f"set maxconn server {at} {step.server.limit}"))
                     self._done(self.ask(pid, f"set server {at} state ready"))
