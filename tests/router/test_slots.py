@@ -123,11 +123,13 @@ async def test_any_sequence_ends_with_nothing_taken():
             slot = await made.acquire(dice.choice([0, 0.001, 0.05]), patient=dice.random() < 0.3)
         except Unavailable:
             return
-        for _ in range(dice.randrange(4)):
-            await asyncio.sleep(0)
-        if dice.random() < 0.1:
-            made.refused(slot)
-        made.release(slot)
+        try:
+            for _ in range(dice.randrange(4)):
+                await asyncio.sleep(0)
+            if dice.random() < 0.1:
+                made.refused(slot)
+        finally:  # canceled or not
+            made.release(slot)
 
     async def changer() -> None:
         for _ in range(50):
