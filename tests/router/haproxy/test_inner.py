@@ -89,12 +89,13 @@ async def test_connections_to_instances_are_kept_for_a_moment(on):
     play = await on()
     play.made += [from_file := await Keeps().start(), added := await Keeps().start()]
     play.limits[A], play.weights = {}, {A: 100}
-    for models in ([from_file], [added]):  # the second is told to HAProxy while it runs
+    for models in ([from_file], [added]):
         play.models[A] = models
         play.apply()
         assert [(await play.ask()).status for _ in range(40)] == [200] * 40
         assert models[0].came < 10
         await until(lambda models=models: models[0].came == models[0].left)
+    assert play.router.sidecar.reloads == 1, "HAProxy was told of the second while it ran"
 
 
 async def test_streams_arrive_as_they_are_made(on):
@@ -239,9 +240,11 @@ async def test_codes_pass_from_the_owner(on):
         play.apply()
     await until(lambda: _is_up(other))
     for manner, code in (("dies", "ModelFailed"), ("raises", "ModelFailed"), ("slow", "ModelTimeout")):
+        model.manner = "ok"
+        assert (await other.ask()).status == 200
         model.manner = manner
         said = await other.ask()
-        assert said.code == code
+        assert said.code == code, "also where the connection between replicas was used before"
         assert said.json["request_id"] == said.headers["x-request-id"]
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from ferryml.router.haproxy.options import LONGEST_REQUEST_S, Options
-from ferryml.router.haproxy.shape import Backend, Shape
+from ferryml.router.haproxy.shape import KEPT, Backend, Shape
 from ferryml.router.haproxy.words import error_body, log_of, quoted, returned_later
 
 EVENT_BYTES = 512
 GUESS_WINDOW_S = 10
 _HERE = "here"
+_DEAD = "tcp-ut 3s"
+"""A machine that does not even take what is sent is gone: requests on connections to it end, and need no timeout."""
+_CRASHED = error_body("ModelFailed", "the model's program ended during the request", "See get-logs.")
 _CHECKED = "check inter 500ms fall 1 rise 2 observe layer4 error-limit 1 on-error mark-down"
 
 
@@ -23,7 +26,6 @@ def for_revisions() -> list[str]:
         + full + '("Add instances or raise request_settings.max_queue_wait_ms.","See get-logs of the deployment.")]"'
         ', "details": {}}, "request_id": "%[var(txn.rid)]"}'
     )  # fmt: skip
-    crashed = error_body("ModelFailed", "the model's program ended during the request", "See get-logs.")
     late = error_body(
         "ModelTimeout", "the model took longer than its timeout", "Raise request_settings.request_timeout_ms."
     )
@@ -39,7 +41,7 @@ def for_revisions() -> list[str]:
         "retries 3",
         "option redispatch 1",
         "retry-on conn-failure",
-        f"http-error status 502 content-type application/json lf-string {crashed}",
+        f"http-error status 502 content-type application/json lf-string {_CRASHED}",
         f"http-error status 503 content-type application/json lf-string {quoted(unserved)}",
         f"http-error status 504 content-type application/json lf-string {late}",
         "http-request set-var(txn.met) bool(false)",
@@ -62,7 +64,7 @@ def for_revisions() -> list[str]:
         "acl empty status 204 304",
         f"http-response wait-for-body time {LONGEST_REQUEST_S}s if short !empty",
         "http-response set-var(txn.said) res.body_len if short",
-        returned_later(502, crashed, "if short !empty { res.body_size,sub(txn.said) gt 0 }"),
+        returned_later(502, _CRASHED, "if short !empty { res.body_size,sub(txn.said) gt 0 }"),
         "acl told var(txn.model) -m found",
         "http-after-response set-header ms-azureml-model-error-statuscode %[var(txn.model)] if told",
         "http-after-response set-header ms-azureml-model-error-reason model_error if told",
@@ -145,15 +147,16 @@ def _peer(name: str, address: str, options: Options) -> list[str]:
     """One that cannot be reached got nothing of the request: it is served here, as all later ones are."""
     return [
         f"backend peer.{name} from base",
-        "option http-server-close",
+        "http-reuse always",
         "option httpchk GET /healthz",
         "timeout check 1s",
         "retries 1",
         "option redispatch 1",
         "retry-on conn-failure",
+        f"http-error status 502 content-type application/json lf-string {_CRASHED}",
         f"http-request set-header x-ferry-peer {options.peer_secret}",
         f"http-request set-timeout server int({(LONGEST_REQUEST_S + 60) * 1000})",
-        f"server {name} {address} {_CHECKED}",
+        f"server {name} {address} {_CHECKED} {KEPT} {_DEAD}",
         f"server {_HERE} unix@{options.run}/inner.sock backup",
     ]
 

@@ -23,10 +23,10 @@ _PATH = re.compile(r"/[-A-Za-z0-9._~/:@!$&()*+,;=%]{0,1023}")
 _HOST = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
 _ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}")
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\s[A-Za-z0-9+/=\s]{1,1000}-----END PUBLIC KEY-----\s*")
-PURGE_MS = 100
-"""How often half of the connections that nobody needed lately are closed. They are kept from request to request, and
-must be closed here long before a model's program closes them (the most hurried well-known ones after 2 s): a request
-that crosses such an end is lost."""
+KEPT = "pool-max-conn -1 pool-purge-delay 100ms"
+"""Connections are kept from request to request, and half of those that nobody needed lately are closed every so often:
+long before a model's program closes them (the most hurried well-known ones after 2 s), for a request that crosses such
+an end is lost. A server that HAProxy is told of while it runs keeps none unless it is told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Server:
 
     @property
     def words(self) -> str:
-        """As HAProxy is told of it, in its file and while it runs; there it would keep no connection unless told to."""
-        return f"{self.address} maxconn {self.limit} pool-max-conn -1 pool-purge-delay {PURGE_MS}ms"
+        """As HAProxy is told of it, in its file and while it runs."""
+        return f"{self.address} maxconn {self.limit} {KEPT}"
 
 
 @dataclass(frozen=True, slots=True)
