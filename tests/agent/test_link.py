@@ -73,8 +73,22 @@ def test_enrolment(server: Answers) -> None:
     assert caught.value.code == "JoinTokenUsed"
 
 
-@pytest.mark.parametrize("answer", [{"epoch": "e1", "cursor": 3, "server_time": NOW, "new_field": 1}, {}, [], "x"])
-def test_an_answer_with_unknown_parts_says_that_the_agent_is_too_old(server: Answers, answer: Any) -> None:
+def test_answers_of_a_newer_server_may_tell_more(server: Answers) -> None:
+    link = HttpLink(server.wire)
+    server.answer = {"epoch": "e1", "cursor": 3, "server_time": NOW, "new_field": 1}
+    assert link.wishes(0, "", 0).cursor == 3
+    server.answer = {"server_time": NOW, "settings": {"a": 1}, "advice": "rest"}
+    assert link.heartbeat(Heartbeat(version="1", at=T0)).settings == {"a": 1}
+
+
+def test_only_what_is_not_its_default_is_sent(server: Answers) -> None:
+    server.answer = {"server_time": NOW}
+    HttpLink(server.wire).heartbeat(Heartbeat(version="1", at=T0))
+    assert set(json.loads(server.requests[0].content)) == {"protocol", "version", "at"}
+
+
+@pytest.mark.parametrize("answer", [{"epoch": "e1", "server_time": NOW}, {}, [], "x", {"epoch": "e1", "wishes": [7]}])
+def test_an_answer_that_lacks_what_is_needed_says_that_the_agent_is_too_old(server: Answers, answer: Any) -> None:
     server.answer = answer
     with pytest.raises(Unavailable) as caught:
         HttpLink(server.wire).wishes(0, "", 0)

@@ -12,9 +12,10 @@ from ferryml.agent.jobs import JobOperator, JobRules
 from ferryml.agent.loops import Backoff, LinkState, Loops, Pace
 from ferryml.agent.operator import Hooks, Operator
 from ferryml.agent.sync import Sync
+from ferryml.agent.unread import Heard
 from ferryml.backends.local.ledger import LocalLedger
 from ferryml.domain.errors import Unavailable
-from ferryml.domain.link import Heartbeat, HeartbeatAnswer, Report, ReportsAnswer, Wishes
+from ferryml.domain.link import Heartbeat, HeartbeatAnswer, Report, ReportsAnswer
 from site_play import T0, PlayClock, PlayGateway, PlayMachine, a_job, a_wish
 
 
@@ -34,12 +35,12 @@ class Server:
             if self.failures >= 0:
                 raise Unavailable("ServerUnreachable", "down")
 
-    def wishes(self, after: int, epoch: str, wait_s: float) -> Wishes:
+    def wishes(self, after: int, epoch: str, wait_s: float) -> Heard:
         self._stumble()
         wishes = (a_wish(a_job()),) if after == 0 else ()
         if after:
             threading.Event().wait(0.02)
-        return Wishes(epoch="e1", cursor=1, wishes=wishes, server_time=T0)
+        return Heard(epoch="e1", cursor=1, wishes=wishes, server_time=T0)
 
     def report(self, epoch: str, reports: Sequence[Report]) -> ReportsAnswer:
         self._stumble()

@@ -11,6 +11,7 @@ import pytest
 from ferryml.agent.jobs import JobOperator, JobRules
 from ferryml.agent.operator import Hooks, Operator, next_version
 from ferryml.agent.ports import EndpointTurn
+from ferryml.agent.unread import Heard, Unread, Unreads
 from ferryml.backends.local.ledger import LocalLedger
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import EndpointOrder, SettingsOrder
@@ -38,11 +39,15 @@ class Place:
         self.ledger = LocalLedger(folder / "site.db")
         jobs = JobOperator(self.machine, PlayGateway(self.machine), JobRules())
         self.settings: list[Any] = []
-        hooks = Hooks(self.endpoints, lambda said: self.settings.append(dict(said)))
+        self.unreads = Unreads()
+        hooks = Hooks(self.endpoints, lambda said: self.settings.append(dict(said)), self.unreads)
         self.operator = Operator(self.ledger, jobs, hooks, self.clock, report_interval_s=5)
 
     def wishes(self, *wishes: Wish) -> None:
         self.ledger.take(wishes, "e", max(wish.cursor for wish in wishes))
+
+    def status(self, uid: str) -> Any:
+        return self.ledger.status(uid)
 
     def version(self, uid: str) -> int:
         stored = self.ledger.status(uid)
@@ -130,3 +135,22 @@ def test_after_a_restart_work_is_adopted_and_goes_on(place: Place, tmp_path: Pat
     assert isinstance(stored.status, JobStatus)
     assert stored.status.phase == "Completed"
     assert again.machine.launches == []
+
+
+def test_what_goes_on_under_an_older_order_says_so_and_stops_saying_so(place: Place) -> None:
+    place.wishes(an_endpoint(), a_wish(a_job(), cursor=6))
+    for _ in range(3):
+        place.operator.tick()
+    parts = [
+        Unread(uid=uid, generation=2, cursor=7, parts="order.x") for uid in ("endpoint.w.e", "job.w.j", "feedback.f")
+    ]
+    place.unreads.note(Heard(epoch="e", cursor=7, server_time=T0, unread=tuple(parts)), T0)
+    assert place.operator.tick().told
+    endpoint, job = place.status("endpoint.w.e"), place.status("job.w.j")
+    assert (endpoint.generation, endpoint.status.code) == (1, "AgentTooOld")
+    assert [one.code for one in job.status.findings] == ["AgentTooOld"]
+    assert not place.operator.tick().told
+    place.unreads.clear()
+    assert place.operator.tick().told
+    assert place.status("endpoint.w.e").status == place.endpoints.status
+    assert place.status("job.w.j").status.findings == ()

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from ferryml.agent.sync import BATCH, Sync
+from ferryml.agent.unread import CODE, Heard, Unread, Unreads
 from ferryml.backends.local.ledger import LocalLedger
 from ferryml.domain.errors import Conflict, Refused, Unavailable
-from ferryml.domain.link import Heartbeat, HeartbeatAnswer, Report, ReportsAnswer, Wish, Wishes
+from ferryml.domain.link import Heartbeat, HeartbeatAnswer, Report, ReportsAnswer, Wish
 from ferryml.domain.seen import StatusOf, StoredStatus
 from ferryml.domain.statuses import GoneStatus, JobStatus
 from site_play import T0, PlayClock, a_job, a_wish
@@ -24,15 +25,18 @@ class Server:
         self.told: list[Report] = []
         self.unknown: set[str] = set()
         self.pages = 0
+        self.unread: list[Unread] = []
 
-    def wishes(self, after: int, epoch: str, wait_s: float) -> Wishes:
+    def wishes(self, after: int, epoch: str, wait_s: float) -> Heard:
         self.pages += 1
         if epoch and epoch != self.epoch:
-            return Wishes(epoch=self.epoch, cursor=0, relist=True, server_time=T0)
+            return Heard(epoch=self.epoch, cursor=0, relist=True, server_time=T0)
         new = [wish for wish in self.list if wish.cursor > after][: self.page]
         cursor = new[-1].cursor if new else after
         more = bool(new) and cursor < max(wish.cursor for wish in self.list)
-        return Wishes(epoch=self.epoch, cursor=cursor, wishes=tuple(new), more=more, server_time=T0)
+        unread = tuple(one for one in self.unread if one.cursor > after)
+        cursor = max([cursor, *(one.cursor for one in unread)])
+        return Heard(epoch=self.epoch, cursor=cursor, wishes=tuple(new), more=more, server_time=T0, unread=unread)
 
     def report(self, epoch: str, reports: Sequence[Report]) -> ReportsAnswer:
         self.told += reports
@@ -46,7 +50,8 @@ class Server:
 class Ends:
     def __init__(self, folder: Path) -> None:
         self.server, self.ledger = Server(), LocalLedger(folder / "site.db")
-        self.sync = Sync(self.server, self.ledger, PlayClock())
+        self.unreads = Unreads()
+        self.sync = Sync(self.server, self.ledger, PlayClock(), self.unreads)
 
     def decided(self, version: int, status: StatusOf, uid: str = "job.w.j") -> None:
         self.ledger.put_statuses([StoredStatus(uid=uid, generation=1, version=version, status=status, at=T0)])
@@ -123,7 +128,7 @@ def test_a_relist_cut_in_the_middle_changes_nothing(ends: Ends) -> None:
     ends.server.list = [a_wish(a_job("k"), uid="job.w.k", cursor=n, generation=n) for n in (1, 2)]
     whole = ends.server.wishes
 
-    def cut(after: int, epoch: str, wait_s: float) -> Wishes:
+    def cut(after: int, epoch: str, wait_s: float) -> Heard:
         if after == 1 and epoch == "e2":
             raise Unavailable("ServerUnreachable", "cut")
         return whole(after, epoch, wait_s)
@@ -136,7 +141,7 @@ def test_a_relist_cut_in_the_middle_changes_nothing(ends: Ends) -> None:
 
 
 def test_a_server_that_always_asks_to_relist_is_refused(ends: Ends) -> None:
-    answer = Wishes(epoch="e1", cursor=0, relist=True, server_time=T0)
+    answer = Heard(epoch="e1", cursor=0, relist=True, server_time=T0)
     ends.server.wishes = lambda after, epoch, wait_s: answer  # type: ignore[method-assign]
     with pytest.raises(Refused):
         ends.sync.pull(0)
@@ -212,3 +217,67 @@ def test_a_new_epoch_at_the_start_is_a_relist(ends: Ends) -> None:
     assert Sync(ends.server, ends.ledger, PlayClock()).pull(0)
     assert ends.ledger.epoch() == "e2"
     assert [stored.orphaned for stored in ends.ledger.statuses()] == [True]
+
+
+def unread(uid: str, cursor: int, generation: int = 1) -> Unread:
+    return Unread(uid=uid, generation=generation, cursor=cursor, parts="order.Job.priority")
+
+
+def test_what_cannot_be_read_is_told_once_and_keeps_nobody_waiting(ends: Ends) -> None:
+    ends.server.unread = [unread("job.w.new", 2)]
+    assert ends.sync.pull(0)
+    assert ([wish.uid for wish in ends.ledger.wishes()], ends.ledger.cursor()) == (["job.w.j"], 2)
+    assert ends.sync.push() == 1
+    (told,) = ends.server.told
+    assert isinstance(told.status, JobStatus)
+    assert (told.uid, told.generation, told.status.code) == ("job.w.new", 0, CODE)
+    assert ends.sync.push() == 0
+    assert ends.ledger.statuses() == []
+
+
+def test_what_runs_keeps_its_order_when_a_newer_one_cannot_be_read(ends: Ends) -> None:
+    ends.sync.pull(0)
+    ends.decided(1, RUNNING)
+    before = ends.ledger.wish("job.w.j")
+    ends.server.list = []
+    ends.server.unread = [unread("job.w.j", 2, generation=2)]
+    assert ends.sync.pull(0)
+    assert ends.ledger.wish("job.w.j") == before
+    assert ends.unreads.get("job.w.j") is not None
+    ends.sync.push()
+    assert [told.status for told in ends.server.told] == [RUNNING]
+
+
+def test_an_upgraded_agent_reads_as_it_starts_what_it_could_not_read_before(ends: Ends) -> None:
+    ends.server.unread = [unread("job.w.new", 2)]
+    ends.sync.pull(0)
+    ends.server.unread = []
+    ends.server.list += [a_wish(a_job("new"), uid="job.w.new", cursor=2)]
+    assert not ends.sync.pull(0)
+    upgraded = Sync(ends.server, ends.ledger, PlayClock())
+    assert upgraded.pull(0)
+    assert [wish.uid for wish in ends.ledger.wishes()] == ["job.w.j", "job.w.new"]
+
+
+def test_a_relist_orphans_nothing_that_it_lists_and_cannot_read(ends: Ends) -> None:
+    ends.sync.pull(0)
+    ends.decided(7, RUNNING)
+    ends.sync.push()
+    ends.server.epoch, ends.server.list = "e2", [a_wish(a_job("k"), uid="job.w.k")]
+    ends.server.unread = [unread("job.w.j", 2, generation=3), unread("job.w.new", 3)]
+    ends.sync.pull(0)
+    kept, stored = ends.ledger.wish("job.w.j"), ends.ledger.status("job.w.j")
+    assert kept is not None
+    assert stored is not None
+    assert (kept.order, kept.generation, stored.generation, stored.orphaned) == (a_job(), 0, 0, False)
+    ends.server.told.clear()
+    ends.sync.push()
+    assert sorted((told.uid, told.generation) for told in ends.server.told) == [("job.w.j", 0), ("job.w.new", 0)]
+
+
+def test_of_what_ended_here_nothing_more_is_said(ends: Ends) -> None:
+    ends.decided(1, JobStatus(phase="Completed"), uid="job.w.done")
+    ends.ledger.acknowledge([("job.w.done", 1, 1)], [])
+    ends.server.unread = [unread("job.w.done", 2, generation=2)]
+    ends.sync.pull(0)
+    assert ends.sync.push() == 0

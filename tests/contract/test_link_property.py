@@ -16,13 +16,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ferryml.agent.jobs import JobOperator, JobRules
 from ferryml.agent.operator import Hooks, Operator
 from ferryml.agent.sync import Sync
+from ferryml.agent.unread import Heard, heard
 from ferryml.backends.local.ledger import LocalLedger
 from ferryml.control import link as server_link
 from ferryml.control.context import Deps
 from ferryml.control.ports import Row
 from ferryml.domain.errors import Unavailable
 from ferryml.domain.lifecycle import TERMINAL
-from ferryml.domain.link import Heartbeat, HeartbeatAnswer, Report, ReportsAnswer, Wishes
+from ferryml.domain.link import Heartbeat, HeartbeatAnswer, Report, ReportsAnswer
+from ferryml.domain.sparse import sparse
 from ferryml.domain.statuses import GoneStatus, JobStatus
 from ferryml.settings import ServerSettings
 from ferryml.store.database import SqlStore, open_store
@@ -41,12 +43,12 @@ class Transport:
         self.deps = deps
         self.fate = "arrives"
 
-    def wishes(self, after: int, epoch: str, wait_s: float) -> Wishes:
+    def wishes(self, after: int, epoch: str, wait_s: float) -> Heard:
         answer = self._carry(lambda: server_link.wishes(self.deps, SITE, after, epoch, 0))
-        return Wishes.model_validate_json(answer.model_dump_json())
+        return heard(sparse(answer))
 
     def report(self, epoch: str, reports: Sequence[Report]) -> ReportsAnswer:
-        sent = [Report.model_validate_json(report.model_dump_json()) for report in reports]
+        sent = [Report.model_validate(sparse(report)) for report in reports]
         return self._carry(lambda: server_link.reports(self.deps, SITE, epoch, sent))
 
     def heartbeat(self, beat: Heartbeat) -> HeartbeatAnswer:

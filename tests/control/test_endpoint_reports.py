@@ -5,6 +5,8 @@ import pytest
 from control_play import OWNER, WORKSPACE
 from endpoint_play import NAME, EndpointPlay
 from ferryml.control import endpoints
+from ferryml.control.loops.endpoints import tick
+from ferryml.control.serving_wishes import BUDGET_S
 from ferryml.domain.statuses import EndpointStatus, RolloutStatus
 
 
@@ -74,3 +76,34 @@ def test_reports_of_a_dying_endpoint_do_not_revive_it(site):
     site.says()
     site.play.turns()
     assert endpoints.list_endpoints(site.deps, OWNER, WORKSPACE) == []
+
+
+def too_old(**changes):
+    return EndpointStatus(state="Succeeded", **{"code": "AgentTooOld", "reason": "too old: order.x", **changes})
+
+
+def test_an_agent_that_is_too_old_is_shown_as_long_as_something_waits_for_it(site):
+    serving = site.serving()
+    generation = site.wish().generation
+    site.report(too_old(), generation)
+    assert site.seen()["ferry"]["code"] == ""
+    site.update(environment_variables={"A": "1"})
+    site.report(too_old(), generation)
+    for made in (site.seen(), site.shown()):
+        assert (made["ferry"]["code"], made["ferry"]["reason"]) == ("AgentTooOld", "too old: order.x")
+    site.report(EndpointStatus(state="Updating"), generation)
+    for made in (site.seen(), site.shown()):
+        assert (made["ferry"]["code"], made["ferry"]["reason"]) == ("", "")
+    assert site.shown()["ferry"]["serving"] == serving
+
+
+def test_what_ran_out_of_time_waiting_for_an_upgrade_says_so(site):
+    site.deploy()
+    site.report(too_old(), site.wish().generation - 1)
+    site.play.dice.passes(BUDGET_S + 1)
+    assert tick(site.deps) == 1
+    made = site.shown()
+    assert (made["provisioning_state"], "20 minutes" in made["ferry"]["reason"]) == ("Failed", True)
+    assert "too old: order.x" in made["ferry"]["reason"]
+    site.says()
+    assert site.seen()["ferry"]["code"] == ""

@@ -96,3 +96,16 @@ def test_the_agents_age_is_judged(play, protocol, level, code):
         sites.heartbeat(play.deps, "kube", beat)
     found = next(each for each in findings(play)["findings"] if each["check"] == "version")
     assert (found["level"], found["code"]) == (level, code)
+
+
+def test_orders_that_the_agent_cannot_read_are_counted_and_some_named(play):
+    a_cluster(play)
+    assert "orders" not in levels(findings(play))
+    unread = {f"job.team.{name}": "order.Job.priority" for name in "abcd"}
+    inventory = {"unread": unread, "unread_count": 25}
+    sites.heartbeat(play.deps, "kube", Heartbeat(version="1", inventory=inventory, at=play.dice.now()))
+    found = next(each for each in findings(play)["findings"] if each["check"] == "orders")
+    assert (found["level"], found["code"]) == ("warning", "AgentTooOld")
+    assert "25 of the orders" in found["cause"]
+    assert "job.team.c: order.Job.priority" in found["evidence"]
+    assert "job.team.d" not in found["evidence"]

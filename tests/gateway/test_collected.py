@@ -65,7 +65,7 @@ def test_batches_become_versions_that_grow(collecting: Collecting) -> None:
     collecting.take(b"3\n", collection="response")
     assert collecting.look() == 2
     first, *more = collecting.told()
-    assert (first["name"], first["bound"]) == ("blue/request", False)
+    assert (first["name"], first.get("bound", False)) == ("blue/request", False)
     assert collecting.files(first) == {"2026/03/04/05/r-1.jsonl": b"1\n"}
     second = next(one for one in more if one["name"] == "blue/request")
     assert collecting.files(second) == {"2026/03/04/05/r-1.jsonl": b"1\n", "2026/03/04/06/r-2.jsonl": b"2\n"}

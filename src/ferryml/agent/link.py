@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from ferryml.agent.unread import Heard, heard
 from ferryml.domain.connection import Connections, Piece
 from ferryml.domain.errors import Unavailable
-from ferryml.domain.link import Enrol, Enrolled, Heartbeat, HeartbeatAnswer, Report, ReportsAnswer, Wishes
+from ferryml.domain.link import Enrol, Enrolled, Heartbeat, HeartbeatAnswer, Report, ReportsAnswer
 from ferryml.domain.orders import Wire as Model
+from ferryml.domain.sparse import sparse_json, unreadable, what_is_known
 from ferryml.sdk.wire import Wire
 
 M = TypeVar("M", bound=BaseModel)
@@ -30,18 +33,18 @@ class HttpLink:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def wishes(self, after: int, epoch: str, wait_s: float) -> Wishes:
+    def wishes(self, after: int, epoch: str, wait_s: float) -> Heard:
         answer = self._wire.send(
             "GET",
             "/agent/v1/wishes",
             params={"after": after, "epoch": epoch, "wait": wait_s},
             timeout_s=wait_s + 30,
         )
-        return _read(Wishes, answer.content)
+        return _understood(heard, answer.content)
 
     def report(self, epoch: str, reports: Sequence[Report]) -> ReportsAnswer:
         body = Reports(epoch=epoch, reports=tuple(reports))
-        answer = self._wire.send("POST", "/agent/v1/reports", content=_bytes(body), headers=JSON)
+        answer = self._wire.send("POST", "/agent/v1/reports", content=sparse_json(body), headers=JSON)
         return _read(ReportsAnswer, answer.content)
 
     def connections(self, known: Sequence[str], wait_s: float) -> Connections:
@@ -55,31 +58,31 @@ class HttpLink:
         return _read(Piece, self._wire.send("GET", path, params=asked, timeout_s=wait_s + 30).content)
 
     def say(self, connection: str, piece: Piece) -> None:
-        self._wire.send("POST", f"/agent/v1/connections/{connection}/out", content=_bytes(piece), headers=JSON)
+        self._wire.send("POST", f"/agent/v1/connections/{connection}/out", content=sparse_json(piece), headers=JSON)
 
     def heartbeat(self, beat: Heartbeat) -> HeartbeatAnswer:
-        answer = self._wire.send("POST", "/agent/v1/heartbeat", content=_bytes(beat), headers=JSON)
+        answer = self._wire.send("POST", "/agent/v1/heartbeat", content=sparse_json(beat), headers=JSON)
         return _read(HeartbeatAnswer, answer.content)
 
 
 def enrol(wire: Wire, request: Enrol) -> Enrolled:
     """Turns a join token into two known keys. Raises Refused(JoinTokenUsed), Refused(AgentTooOld), Unavailable."""
-    answer = wire.send("POST", "/agent/v1/enrol", content=_bytes(request), headers=JSON)
+    answer = wire.send("POST", "/agent/v1/enrol", content=sparse_json(request), headers=JSON)
     return _read(Enrolled, answer.content)
 
 
-def _bytes(model: BaseModel) -> bytes:
-    return model.model_dump_json().encode()
-
-
 def _read(model: type[M], body: bytes) -> M:
-    """An answer that this version cannot read whole is refused: no field is ever lost in silence."""
+    return _understood(lambda answer: what_is_known(model, answer), body)
+
+
+def _understood(read: Callable[[Any], M], body: bytes) -> M:
+    """What an answer only tells may be passed over; one that lacks what this version needs is of no use."""
     try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        place = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)[:3])
+        return read(json.loads(body))
+    except (ValidationError, ValueError, TypeError) as error:
+        parts = unreadable(error) if isinstance(error, ValidationError) else "it is not what it should be"
         raise Unavailable(
             "AgentTooOld",
-            f"the server's answer has parts that this agent does not know ({place})",
+            f"the server's answer cannot be read by this agent ({parts})",
             "Upgrade the agent: server N serves agents N and N-1.",
         ) from error

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from ferryml.agent.jobs import JobOperator
 from ferryml.agent.ports import EndpointOperator, Ledger
+from ferryml.agent.unread import Unreads, noticed
 from ferryml.domain.errors import FerryError
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import EndpointOrder, Json, SettingsOrder
@@ -24,6 +25,8 @@ class Hooks:
 
     endpoints: EndpointOperator | None = None
     settings: Callable[[Mapping[str, Json]], None] = field(default=lambda settings: None)
+    unreads: Unreads = field(default_factory=Unreads)
+    """Orders that could not be read; what goes on as before says so."""
 
 
 class Operator:
@@ -92,6 +95,7 @@ class Operator:
     ) -> StoredStatus:
         """A new version only when there is news: the version is what tells the server to listen."""
         now = self._now()
+        status = noticed(status, self._hooks.unreads.get(wish.uid))
         old = stored or StoredStatus(uid=wish.uid, generation=wish.generation)
         same = old.version > 0 and (old.generation, old.attempt) == (wish.generation, attempt)
         if same and (old.status == status or not self._due(old, status, now)):

@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from ferryml.agent.unread import Heard
 from ferryml.domain.connection import ConnectionAsk, Connections, Frame, Piece, Terminal
-from ferryml.domain.link import Heartbeat, HeartbeatAnswer, Report, ReportsAnswer, Wish, Wishes
+from ferryml.domain.link import Heartbeat, HeartbeatAnswer, Report, ReportsAnswer, Wish
 from ferryml.domain.orders import EnvironmentOrder, Json, RevisionOrder, TreeRef, Wire
 from ferryml.domain.seen import EnvSeen, InstanceSeen, JobSeen, Launch, Receipt, StoredStatus
 from ferryml.domain.statuses import EndpointStatus, FeedbackStatus, GoneStatus
@@ -146,7 +147,7 @@ class GatewayDoor(Protocol):
 class ServerLink(Protocol):
     """One call to the server each. Raises Unavailable (try again), Refused (will not help)."""
 
-    def wishes(self, after: int, epoch: str, wait_s: float) -> Wishes: ...
+    def wishes(self, after: int, epoch: str, wait_s: float) -> Heard: ...
     def report(self, epoch: str, reports: Sequence[Report]) -> ReportsAnswer: ...
     def heartbeat(self, beat: Heartbeat) -> HeartbeatAnswer: ...
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from ferryml.agent.ports import Ledger, ServerLink
+from ferryml.agent.unread import Heard, Unreads
 from ferryml.domain.errors import Refused
 from ferryml.domain.link import Report, Wish
 from ferryml.domain.seen import StoredStatus
@@ -18,10 +19,13 @@ BATCH = 100
 class Sync:
     """The two directions. Each method may fail at any point with a FerryError and simply be called again."""
 
-    def __init__(self, link: ServerLink, ledger: Ledger, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, link: ServerLink, ledger: Ledger, now: Callable[[], datetime], unreads: Unreads | None = None
+    ) -> None:
         self._link = link
         self._ledger = ledger
         self._now = now
+        self._unreads = unreads or Unreads()
         self._compared = False
 
     def pull(self, wait_s: float) -> bool:
@@ -34,8 +38,9 @@ class Sync:
         if answer.relist or (epoch and answer.epoch != epoch):
             self.relist(answer.epoch)
             return True
+        self._unreads.note(answer, self._now())
         self._ledger.take(answer.wishes, answer.epoch, answer.cursor)
-        return bool(answer.wishes)
+        return bool(answer.wishes or answer.unread)
 
     def _compare(self, epoch: str) -> bool:
         """Once after each start: the whole list, for a ledger in a cluster may have lost parts while nobody looked."""
@@ -46,6 +51,7 @@ class Sync:
                 self.relist(answer.epoch)
                 self._compared = True
                 return True
+            self._unreads.note(answer, self._now())
             lacking += [wish for wish in answer.wishes if self._lacks(wish)]
             cursor, more = answer.cursor, answer.more
         self._ledger.take(lacking, epoch, max(cursor, self._ledger.cursor()))
@@ -62,17 +68,28 @@ class Sync:
     def relist(self, epoch: str) -> None:
         """Reads the whole list of the server's new epoch, then compares in one stroke; half a list changes nothing."""
         wishes: dict[str, Wish] = {}
+        unread: list[Heard] = []
         cursor, more = 0, True
         while more:
             answer = self._link.wishes(cursor, epoch, 0)
             if answer.relist or answer.epoch != epoch:
                 if answer.epoch == epoch:
                     raise Refused("EpochChanged", "the server asks to relist what is being relisted", "Upgrade it.")
-                wishes, cursor, epoch = {}, 0, answer.epoch
+                wishes, unread, cursor, epoch = {}, [], 0, answer.epoch
                 continue
-            wishes.update({wish.uid: wish for wish in answer.wishes})
+            wishes.update({wish.uid: wish for wish in (*answer.wishes, *self._going_on(answer))})
+            unread.append(answer)
             cursor, more = answer.cursor, answer.more
+        self._unreads.clear()
+        for answer in unread:
+            self._unreads.note(answer, self._now())
         self._ledger.relist(wishes.values(), epoch, cursor)
+
+    def _going_on(self, answer: Heard) -> list[Wish]:
+        """What is listed and cannot be read is no orphan: it goes on as it was asked for before, and answers nothing
+        that the server of the new epoch has said."""
+        known = [self._ledger.wish(each.uid) for each in answer.unread]
+        return [wish.model_copy(update={"generation": 0}) for wish in known if wish is not None]
 
     def push(self) -> int:
         """Reports what the server does not have yet; returns how many of them it has now."""
@@ -92,6 +109,18 @@ class Sync:
             done += len(answer.accepted)
             if answer.epoch != epoch:
                 self.relist(answer.epoch)
+        return done + self._push_unread()
+
+    def _push_unread(self) -> int:
+        """Says of orders that were never begun why they are not. Of what is here its status tells; of what ended here
+        there is nothing more to say."""
+        done = 0
+        untold = [one for one in self._unreads.untold() if self._ledger.status(one.uid) is None]
+        for start in range(0, len(untold), BATCH):
+            answer = self._link.report(self._ledger.epoch(), untold[start : start + BATCH])
+            heard = {*answer.unknown, *(uid for uid, _, _ in answer.accepted)}
+            self._unreads.told(heard)
+            done += len(answer.accepted)
         return done
 
     def _bury_gone(self, batch: Sequence[StoredStatus], heard: set[str]) -> None:

@@ -19,6 +19,7 @@ from ferryml.agent.loops import Backoff, Loops, Pace
 from ferryml.agent.no_serving import NoServing
 from ferryml.agent.operator import Hooks, Operator
 from ferryml.agent.sync import Sync
+from ferryml.agent.unread import Unreads
 from ferryml.backends.kubernetes.access import find_access
 from ferryml.backends.kubernetes.api import HttpKube
 from ferryml.backends.kubernetes.events import EventLog
@@ -98,14 +99,17 @@ class ClusterSite:
         if knobs.inference:
             router = cluster_router(kube, system, dice.now, knobs.router_url)
             self._serving = ClusterServing(shared, router, knobs, dice.now, self.wake)
+        unreads = Unreads()
         operator = Operator(
             self._ledger, JobOperator(jobs, self._door, _job_rules(settings)),
-            Hooks(self._serving.agent if self._serving else NoServing(), self._inventory.heard), dice.now,
+            Hooks(self._serving.agent if self._serving else NoServing(), self._inventory.heard, unreads),
+            dice.now,
             settings.report_interval_s,
         )  # fmt: skip
         link = HttpLink(joined.wire)
         self.loops = Loops(
-            link, Sync(link, self._ledger, dice.now), operator, self._inventory.heartbeat, lambda answer: None,
+            link, Sync(link, self._ledger, dice.now, unreads), operator,
+            lambda: unreads.tells(self._inventory.heartbeat()), lambda answer: None,
             _pace(settings), random.SystemRandom().random,
         )  # fmt: skip
         self._connections: ConnectionLoop | None = None

@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from ferryml.domain.errors import Forbidden, Refused, Unauthenticated
 from ferryml.domain.link import Grant
 from ferryml.domain.routes import key_id
+from ferryml.domain.sparse import sparse
 
 LEEWAY_S = 30
 """How far the clocks of a site and the server may differ on top of a token's life."""
@@ -56,7 +57,7 @@ class FileKeys:
         return base64.b64encode(raw).decode()
 
     def sign_grant(self, grant: Grant) -> str:
-        return jwt.encode(grant.model_dump(mode="json"), self._signing, algorithm="EdDSA")
+        return jwt.encode(sparse(grant), self._signing, algorithm="EdDSA")
 
     def verify_grant(self, token: str) -> Grant:
         try:

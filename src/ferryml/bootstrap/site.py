@@ -23,6 +23,7 @@ from ferryml.agent.link import HttpLink, enrol
 from ferryml.agent.loops import Backoff, Loops, Pace
 from ferryml.agent.operator import Hooks, Operator
 from ferryml.agent.sync import Sync
+from ferryml.agent.unread import Unreads
 from ferryml.backends.local.environments import LocalEnvironments
 from ferryml.backends.local.jobs import LocalJobs
 from ferryml.backends.local.ledger import LocalLedger
@@ -80,19 +81,19 @@ class Site:
         self._ledger = LocalLedger(state / "site.db")
         hands = EndpointHands(self._serving, self._environments, self.gateway.door, self.router, self._captures)
         self._endpoints = EndpointAgent(hands, EndpointRules(settings.drain_s, settings.cancel_grace_s))
-        link = HttpLink(member.agent)
+        link, unreads = HttpLink(member.agent), Unreads()
         operator = Operator(
             self._ledger,
             JobOperator(self._jobs, self.gateway.door, _job_rules(settings), self.gateway.no_room),
-            Hooks(self._endpoints, lambda said: log.info("settings from the server: %s", sorted(said))),
+            Hooks(self._endpoints, lambda said: log.info("settings from the server: %s", sorted(said)), unreads),
             dice.now,
             settings.report_interval_s,
         )
         self.loops = Loops(
             link,
-            Sync(link, self._ledger, dice.now),
+            Sync(link, self._ledger, dice.now, unreads),
             operator,
-            lambda: heartbeat(self.settings, self.router.url, dice.now()),
+            lambda: unreads.tells(heartbeat(self.settings, self.router.url, dice.now())),
             lambda answer: None,
             Pace(retry_min_s=settings.retry_min_s, retry_max_s=settings.retry_max_s),
             random.SystemRandom().random,

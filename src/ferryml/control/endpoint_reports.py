@@ -31,6 +31,7 @@ from ferryml.domain.uids import split_uid
 DONE = {"create": "created", "update": "updated", "delete": "updated", "scale": "scaled", "traffic": "updated"}
 """Kind of an operation -> what the event says."""
 ENDED = ("promoted", "rolled_back", "failed")
+TOO_OLD = "AgentTooOld"
 KEPT_ROLLOUTS = 10
 """Ends of rollouts that an endpoint remembers, for whoever asks after the next one began."""
 
@@ -44,7 +45,7 @@ def hook(deps: Deps, site: str, report: Report) -> Apply:
         row = _row(now, site, report.uid)
         if row is None or row.status.get("site") != site or row.phase == DELETING:
             return
-        row = _seen(now, row, report, status)
+        row = _told_of_age(now, _seen(now, row, report, status), status)
         _finish(deps, now, row, report, status)
         now.wake(f"endpoint:{report.uid}", "loops")
 
@@ -131,6 +132,26 @@ def _seen(now: Turn, row: Row, report: Report, status: EndpointStatus) -> Row:
     if status.rollout is not None and order and status.rollout.rollout == order["rollout"]:
         kept["rollout_status"] = status.rollout.model_dump(mode="json")
     return now.tx.update(row.model_copy(update={"status": kept}))
+
+
+def _told_of_age(now: Turn, row: Row, status: EndpointStatus) -> Row:
+    """An agent too old for what is asked says so: endpoint and deployment show it as long as that is what they wait
+    for, and no longer."""
+    operation: dict[str, Any] = row.status.get("operation") or {}
+    old = status.code == TOO_OLD
+    if old and operation:
+        named = deployment_key(row.name, str(operation.get("deployment") or ""))
+        found = [one for one in deployments_of(now.tx, row) if one.name == named]
+        words = {"reason": status.reason, "code": TOO_OLD}
+    elif not old and row.status.get("code") == TOO_OLD and row.phase != FAILED:
+        found = [one for one in deployments_of(now.tx, row) if one.status.get("code") == TOO_OLD]
+        words = {"reason": "", "code": ""}
+    else:
+        return row
+    for one in found:
+        if not words.items() <= one.status.items():
+            now.tx.update(one.model_copy(update={"status": {**one.status, **words}}))
+    return now.tx.update(row.model_copy(update={"status": {**row.status, **words}}))
 
 
 def _finish(deps: Deps, now: Turn, row: Row, report: Report, status: EndpointStatus) -> None:

@@ -13,6 +13,8 @@ from ferryml.domain.statuses import Finding
 
 GIB = 2**30
 WORST = ("failed", "warning", "ok")
+NAMED = 3
+"""Orders that one line names."""
 
 
 def examine(deps: Deps, caller: Caller, name: str, again: bool = False) -> Json:
@@ -55,7 +57,7 @@ def _told(row: Row) -> list[Json]:
 
 
 def _ours(row: Row) -> list[Finding]:
-    return [_link(row), *([_protocol(row)] if row.phase != PENDING else []), *_local(row)]
+    return [_link(row), *([_protocol(row)] if row.phase != PENDING else []), *_unread(row), *_local(row)]
 
 
 def _link(row: Row) -> Finding:
@@ -89,6 +91,23 @@ def _protocol(row: Row) -> Finding:
         check="version", code="AgentTooOld", level="warning", cause="the agent is one version behind", evidence=words,
         fix="IT upgrades the site's chart: the next server serves it no more.",
     )  # fmt: skip
+
+
+def _unread(row: Row) -> list[Finding]:
+    """Orders that its agent told it cannot read."""
+    inventory = row.status.get("inventory") or {}
+    named: dict[str, str] = inventory.get("unread") or {}
+    if not named:
+        return []
+    count = int(inventory.get("unread_count") or len(named))
+    return [
+        Finding(
+            check="orders", code="AgentTooOld", level="warning",
+            cause=f"the agent is too old for {count} of the orders that were sent to it; all others it carries out",
+            evidence="; ".join(f"{uid}: {parts}" for uid, parts in list(named.items())[:NAMED]),
+            fix="IT upgrades the site's chart: those orders are taken up by themselves then.",
+        )
+    ]  # fmt: skip
 
 
 def _local(row: Row) -> list[Finding]:

@@ -212,7 +212,10 @@ MEANING: dict[Code, tuple[str, str]] = {
         "The server was restored from a backup; the site must relist.",
         "Nothing to do: the agent relists by itself.",
     ),
-    "AgentTooOld": ("The agent's version is no longer served.", "Upgrade the agent: server N serves agents N and N-1."),
+    "AgentTooOld": (
+        "The site's agent is too old: for this server, or for something that one order asks.",
+        "Upgrade the site's agent, then it goes on by itself. Server N serves agents N and N-1.",
+    ),
     "ServerUnreachable": ("The server did not answer.", "Check FERRY_URL, the network and `ferry up`."),
     "ProxyFailed": ("The proxy refused or did not answer.", "Check the proxy's address and credentials."),
     "TlsFailed": ("The server's certificate could not be verified.", "Give the CA bundle that signed it."),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ferryml.domain.orders import DatastorePath, Json, Order, TreeRef, Wire
+from ferryml.domain.orders import ALWAYS, DatastorePath, Json, Order, TreeRef, Wire
 from ferryml.domain.statuses import EndpointStatus, FeedbackStatus, GoneStatus, JobStatus
 
 PROTOCOL = 1
@@ -93,7 +93,7 @@ class Enrol(Wire):
     agent_key: str
     """Ed25519 public key, base64 of the raw 32 bytes."""
     gateway_key: str
-    protocol: int = PROTOCOL
+    protocol: Annotated[int, ALWAYS] = PROTOCOL
     version: str
     backend: Literal["local", "kubernetes"] = "local"
 
@@ -112,7 +112,7 @@ class Enrolled(Wire):
 class Heartbeat(Wire):
     """`POST /agent/v1/heartbeat`: what the site is and has, at least every 30 s."""
 
-    protocol: int = PROTOCOL
+    protocol: Annotated[int, ALWAYS] = PROTOCOL
     version: str
     capabilities: tuple[str, ...] = ()
     inventory: dict[str, Json] = {}

@@ -10,8 +10,16 @@ Json = Any
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
+ALWAYS = "said always"
+"""Marks a field whose default differs from version to version, so that leaving it out would say something else."""
+
+
 class Wire(BaseModel):
-    """Base of everything on the link: frozen and strict, so that an old agent says so instead of losing a field."""
+    """Base of everything on the link: frozen and strict, so that an old agent says so instead of losing a field.
+
+    Defaults are left out on the way (`domain.sparse`): a default never changes, and a new field has one that means
+    what was done before there was the field.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -11,6 +11,7 @@ import httpx
 
 from ferryml.domain.errors import Conflict, Unavailable
 from ferryml.domain.link import Journal, JournalAnswer
+from ferryml.domain.sparse import sparse_json, what_is_known
 from ferryml.sdk.wire import Wire
 
 JSON = {"Content-Type": "application/json"}
@@ -53,10 +54,9 @@ class Uplink:
         self._wire.send("POST", f"/gateway/v1/uploads/{ident}/finish", content=b"", timeout_s=300)
 
     def journal(self, entries: Journal) -> JournalAnswer:
-        answer = self._wire.send(
-            "POST", "/gateway/v1/journal", content=entries.model_dump_json().encode(), headers=JSON, timeout_s=120
-        )
-        return JournalAnswer.model_validate_json(answer.content)
+        body = sparse_json(entries)
+        answer = self._wire.send("POST", "/gateway/v1/journal", content=body, headers=JSON, timeout_s=120)
+        return what_is_known(JournalAnswer, answer.json())
 
     def mlflow(
         self, method: str, path: str, content: bytes, headers: Mapping[str, str], stream: bool = False

@@ -9,6 +9,7 @@ from ferryml.control.deployments import roll, straight
 from ferryml.control.loops.endpoints import tick
 from ferryml.control.serving_wishes import BUDGET_S
 from ferryml.domain.spec.deployment import OnlineDeployment
+from ferryml.domain.statuses import EndpointStatus
 
 
 @pytest.fixture
@@ -73,3 +74,15 @@ def test_an_old_revision_is_kept_for_its_time(site):
     assert tick(site.deps) == 1
     assert old not in {one.revision for one in site.order().revisions}
     assert tick(site.deps) == 0
+
+
+def test_an_endpoint_that_waited_for_an_upgrade_fails_with_that_reason(play):
+    play.site()
+    site = EndpointPlay(play)
+    endpoints.create(site.deps, OWNER, WORKSPACE, {"name": NAME, "compute": "c1"})
+    site.report(EndpointStatus(state="Creating", code="AgentTooOld", reason="too old: order.x"), 0)
+    play.dice.passes(BUDGET_S + 1)
+    assert tick(site.deps) == 1
+    made = site.seen()
+    assert (made["provisioning_state"], made["ferry"]["code"]) == ("Failed", "AgentTooOld")
+    assert made["ferry"]["reason"].endswith("20 minutes: too old: order.x")

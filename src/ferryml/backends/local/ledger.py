@@ -12,6 +12,7 @@ from ferryml.domain.error_catalogue import Code
 from ferryml.domain.errors import Unavailable
 from ferryml.domain.link import Wish
 from ferryml.domain.seen import StoredStatus, told_anew
+from ferryml.domain.sparse import sparse_json
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -146,7 +147,8 @@ class LocalLedger:
             return
         with self._transaction():
             self._db.executemany("REPLACE INTO meta VALUES (?, ?)", list(meta.items()))
-            self._db.executemany("REPLACE INTO wishes VALUES (?, ?)", [(w.uid, w.model_dump_json()) for w in wishes])
+            rows = [(wish.uid, sparse_json(wish).decode()) for wish in wishes]
+            self._db.executemany("REPLACE INTO wishes VALUES (?, ?)", rows)
             self._db.executemany(
                 "REPLACE INTO statuses VALUES (?, ?)", [(s.uid, s.model_dump_json()) for s in statuses]
             )

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ferryml.control.context import Deps, Turn, changed
-from ferryml.control.endpoint_reports import close
+from ferryml.control.endpoint_reports import TOO_OLD, close
 from ferryml.control.ports import Row
 from ferryml.control.serving_wishes import DELETING, DROPPED, FAILED, PREVIOUS, late, send
 from ferryml.control.sites import ONLINE
@@ -68,13 +68,16 @@ def _expire(deps: Deps, row: Row, turn: Turn) -> int:
         return 0
     operation: dict[str, Any] = current.status["operation"]
     reason = f"site {current.status['site']} did not finish it within 20 minutes"
+    if current.status.get("code") == TOO_OLD:
+        reason = f"{reason}: {current.status['reason']}"
     if current.status.get("rollout"):
         ended = RolloutStatus(
             rollout=current.status["rollout"]["rollout"], state="failed", since=turn.tx.now(), reason=reason
         )
         close(deps, turn, current, ended, None)
         return 1
-    kept = {**current.status, "operation": None, "reason": reason, "code": "ResourceNotReady"}
+    code = TOO_OLD if current.status.get("code") == TOO_OLD else "ResourceNotReady"
+    kept = {**current.status, "operation": None, "reason": reason, "code": code}
     turn.tx.update(current.model_copy(update={"phase": FAILED, "status": kept}))
     turn.event(current.workspace, f"endpoint.{operation['kind']}-failed", f"endpoint:{row.name}", {"reason": reason})
     return 1

@@ -10,6 +10,7 @@ from ferryml.control import connections
 from ferryml.control.ports import Json
 from ferryml.domain.connection import ConnectionAsk, Connections, Piece
 from ferryml.server.auth import MOST, AgentSite, Hands, Name, Person, Wait
+from ferryml.server.versions import Sparse
 
 router = APIRouter(prefix="/workspaces/{workspace}", tags=["jobs"])
 site_router = APIRouter(prefix="/agent/v1/connections", tags=["link"])
@@ -43,18 +44,18 @@ def close(asked: Person, workspace: Name, name: Name) -> None:
     connections.close(asked.deps, connections.mine(asked.deps, asked.caller, workspace, name))
 
 
-@site_router.get("")
+@site_router.get("", response_model=Connections)
 def open_ones(
     deps: Hands, site: AgentSite, wait: Wait = 0, known: Annotated[str, Query(max_length=10_000)] = ""
-) -> Connections:
+) -> Sparse:
     """Connections to jobs of this site; held open until there is one that is not `known`."""
-    return connections.of_site(deps, site, wait, frozenset(known.split(",")))
+    return Sparse(connections.of_site(deps, site, wait, frozenset(known.split(","))))
 
 
-@site_router.get("/{name}/in")
-def site_hear(deps: Hands, site: AgentSite, name: Name, offset: Offset = 0, wait: Wait = 0) -> Piece:
+@site_router.get("/{name}/in", response_model=Piece)
+def site_hear(deps: Hands, site: AgentSite, name: Name, offset: Offset = 0, wait: Wait = 0) -> Sparse:
     """Bytes from who asked."""
-    return connections.hear(deps, connections.theirs(deps, site, name), "in", offset, wait)
+    return Sparse(connections.hear(deps, connections.theirs(deps, site, name), "in", offset, wait))
 
 
 @site_router.post("/{name}/out")

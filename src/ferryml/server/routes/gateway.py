@@ -15,6 +15,7 @@ from ferryml.domain.link import Journal, JournalAnswer, MlflowCall
 from ferryml.server.auth import MOST, GatewaySite, Hands
 from ferryml.server.routes.artifacts import Digest, DigestText, Ident
 from ferryml.server.streams import BINARY, Offset, Range, Raw, answer
+from ferryml.server.versions import Sparse
 
 router = APIRouter(prefix="/gateway/v1", tags=["link"])
 Grant = Annotated[str, Header(alias="X-Ferry-Grant", max_length=64 * 1024)]
@@ -72,10 +73,10 @@ def finish(deps: Hands, site: GatewaySite, ident: Ident) -> dict[str, Json]:
     return dict(artifacts.finish(deps, artifacts.opened(deps, ident, None, gateway.owner(site))))
 
 
-@router.post("/journal")
-def take(deps: Hands, site: GatewaySite, entries: Journal) -> JournalAnswer:
+@router.post("/journal", response_model=JournalAnswer)
+def take(deps: Hands, site: GatewaySite, entries: Journal) -> Sparse:
     """Logs, outputs and MLflow calls, in order, each applied once."""
-    return journal.take(deps, site, entries)
+    return Sparse(journal.take(deps, site, entries))
 
 
 def mlflow(request: Request, deps: Hands, site: GatewaySite, path: str, x_ferry_grant: Grant, data: Raw) -> Response:
