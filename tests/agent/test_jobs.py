@@ -53,7 +53,29 @@ def test_a_job_runs_to_its_end() -> None:
     desk.machine.ends("job.w.j")
     assert desk.turn() == "Completed"
     assert desk.gateway.admitted == [("job.w.j", 1)]
+    assert desk.gateway.dismissed == []
+    for _ in range(3):
+        desk.turn()
     assert desk.gateway.dismissed == ["job.w.j"]
+
+
+def test_an_end_that_was_not_written_down_is_found_again() -> None:
+    """The agent was killed between deciding and writing: the gateway must still know what it received."""
+    desk = Desk()
+    for _ in range(3):
+        desk.turn()
+    desk.machine.ends("job.w.j")
+    before = desk.stored
+    assert desk.turn() == "Completed"
+    assert desk.operator.active(desk.wish, desk.stored)
+    desk.stored = before
+    desk.operator = JobOperator(desk.machine, desk.gateway, JobRules())
+    assert desk.gateway.dismissed == []
+    assert desk.turn() == "Completed"
+    desk.operator = JobOperator(desk.machine, desk.gateway, JobRules())
+    desk.turn()
+    assert desk.gateway.dismissed == ["job.w.j"]
+    assert not desk.operator.active(desk.wish, desk.stored)
 
 
 def test_the_launch_has_what_the_runner_needs() -> None:

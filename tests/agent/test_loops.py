@@ -157,3 +157,24 @@ def test_who_waits_is_told_when_another_loop_finds_the_server_again() -> None:
         state.worked()
     waiting.join(5)
     assert not waiting.is_alive()
+
+
+def test_who_waits_only_behind_a_long_row_does_not_wait_for_the_next_tick(tmp_path: Path) -> None:
+    server, ledger, machine = Server(0), LocalLedger(tmp_path / "site.db"), PlayMachine()
+    machine.prepare(a_job().environment)
+    wishes = [a_wish(a_job(f"j{n}"), uid=f"job.w.j{n}", cursor=n + 1) for n in range(5)]
+    ledger.take(wishes, "e1", 5)
+    started = threading.Semaphore(0)
+    launch = machine.launch
+    machine.launch = lambda one: (launch(one), started.release())  # type: ignore[assignment,func-returns-value]
+    rules = JobRules(max_parallel=9, side_by_side=2, starts_a_turn=1)
+    operator = Operator(ledger, JobOperator(machine, PlayGateway(machine), rules), Hooks(), PlayClock())
+    beat, pace = Heartbeat(version="1", at=T0), Pace(retry_min_s=0.001, busy_tick_s=1000, idle_tick_s=1000)
+    loops = Loops(server, Sync(server, ledger, PlayClock()), operator, lambda: beat, lambda a: None, pace, lambda: 0.5)
+    operator_alone = loops._threads[0]
+    operator_alone.start()
+    for _ in wishes:
+        assert started.acquire(timeout=5)
+    loops.stop()
+    assert not operator_alone.is_alive()
+    assert len(machine.launches) == 5

@@ -69,6 +69,7 @@ class Play(RuleBasedStateMachine):
     """Server and site, each with its memory on disk; the machine outlives the agent."""
 
     template: Path
+    site_rules: JobRules
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,8 +98,7 @@ class Play(RuleBasedStateMachine):
     def open_site(self) -> None:
         self.ledger = LocalLedger(self.folder / "site.db")
         self.sync = Sync(self.transport, self.ledger, self.clock)
-        rules = JobRules(max_parallel=2, keep_finished_s=60)
-        jobs = JobOperator(self.machine, self.gateway, rules)
+        jobs = JobOperator(self.machine, self.gateway, self.site_rules)
         self.operator = Operator(self.ledger, jobs, Hooks(), self.clock)
 
     def order(self, name: str, order: Any) -> None:
@@ -169,6 +169,7 @@ class Play(RuleBasedStateMachine):
 
     @rule()
     def agent_restarts(self) -> None:
+        self.operator.close()
         self.ledger.close()
         self.open_site()
 
@@ -242,6 +243,7 @@ class Play(RuleBasedStateMachine):
                 self.sync.push()
             self.agree()
         finally:
+            self.operator.close()
             self.store.close()
             self.ledger.close()
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -275,9 +277,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+SERIAL = JobRules(max_parallel=2, keep_finished_s=60)
+BESIDE = JobRules(max_parallel=2, keep_finished_s=60, side_by_side=3, starts_a_turn=2)
+
+
 @pytest.mark.timeout(300)
-def test_both_sides_come_to_agree(template: Path) -> None:
-    machine = type("LinkPlay", (Play,), {"template": template})
+@pytest.mark.parametrize("rules", [SERIAL, BESIDE], ids=["one after another", "side by side"])
+def test_both_sides_come_to_agree(template: Path, rules: JobRules) -> None:
+    machine = type("LinkPlay", (Play,), {"template": template, "site_rules": rules})
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -129,6 +129,7 @@ class Loops:
         What never started has nothing to end.
         """
         self._stopping.set()
+        self._operator.close()
         for event in (self._wishes, self._news, self._asked):
             event.set()
         operator, *linked = self._threads
@@ -161,6 +162,8 @@ class Loops:
             if turn.told:
                 self._news.set()
             pause = pace.busy_tick_s if turn.busy else pace.serving_tick_s if turn.serving else pace.idle_tick_s
+            if turn.more:
+                pause = min(pause, pace.retry_min_s)
             if self._wishes.wait(pause) and pace.gather_s:
                 self._stopping.wait(pace.gather_s)
 

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
-from ferryml.agent.jobs import JobOperator
+from ferryml.agent.jobs import JobOperator, JobTurn, Starting
 from ferryml.agent.ports import EndpointOperator, Ledger
+from ferryml.agent.side_by_side import Begun
 from ferryml.agent.unread import Unreads, noticed
 from ferryml.domain.errors import FerryError
 from ferryml.domain.link import Wish
@@ -47,24 +49,54 @@ class Operator:
         """uid -> the trouble of its last turn: said once, not in each."""
 
     def tick(self) -> Turn:
-        """Observe, decide, apply for each uid; one write at the end. A failure of one uid never stops the others."""
+        """Observe, decide, apply for each uid; one write at the end. A failure of one uid never stops the others.
+
+        Decisions are made one after another in the order of the list. Attempts that they start are started side by
+        side, and all of them are over, well or not, before the turn is: no uid is ever worked on twice at once.
+        """
+        wishes = self._ledger.wishes()
         self._jobs.begin_turn()
+        self._jobs.foresee(wish for wish in wishes if self._ledger.status(wish.uid) is None)
+        looks = [self._look(wish) for wish in wishes]
         changed: list[StoredStatus] = []
         busy = serving = told = False
-        for wish in self._ledger.wishes():
-            stored = self._ledger.status(wish.uid)
-            after = self._guarded(wish, stored)
+        for wish, stored, after, started in looks:
+            if started is not None:
+                after = self._guarded(wish, partial(self._started, wish, stored, started))
             if after is not None and after != stored:
                 changed.append(after)
                 told = told or after.version != (stored.version if stored else 0)
             busy = busy or self._jobs.active(wish, after or stored)
             serving = serving or isinstance(wish.order, EndpointOrder) or _ending(wish)
         self._ledger.put_statuses(changed)
-        return Turn(busy=busy, serving=serving, told=told)
+        return Turn(busy=busy, serving=serving, told=told, more=self._jobs.has_more)
 
-    def _guarded(self, wish: Wish, stored: StoredStatus | None) -> StoredStatus | None:
+    def close(self) -> None:
+        """A turn under way comes to its end soon: what has not begun is left to a later life."""
+        self._jobs.close()
+
+    def _look(self, wish: Wish) -> tuple[Wish, StoredStatus | None, StoredStatus | None, Begun[JobTurn | None] | None]:
+        """One decision: wish, what was stored, what came of it at once, or an attempt that is being started."""
+        stored = self._ledger.status(wish.uid)
+        begun: list[Begun[JobTurn | None]] = []
+
+        def decided() -> StoredStatus | None:
+            if not wish.uid.startswith("job.") or isinstance(wish.order, SettingsOrder):
+                return self._turn(wish, stored)
+            found = self._jobs.decided(wish, stored, self._now())
+            if isinstance(found, Starting):
+                begun.append(self._jobs.begin(found, lambda: self._ledger.wish(wish.uid) == wish))
+                return None
+            return self._of_job(wish, stored, found)
+
+        return wish, stored, self._guarded(wish, decided), begun[0] if begun else None
+
+    def _started(self, wish: Wish, stored: StoredStatus | None, begun: Begun[JobTurn | None]) -> StoredStatus | None:
+        return self._of_job(wish, stored, begun.result())
+
+    def _guarded(self, wish: Wish, work: Callable[[], StoredStatus | None]) -> StoredStatus | None:
         try:
-            after = self._turn(wish, stored)
+            after = work()
             self._said.pop(wish.uid, None)
             return after
         except FerryError as error:
@@ -82,13 +114,13 @@ class Operator:
                 self._hooks.settings(wish.order.settings)
                 self._settings_seen = wish.cursor
             return None
-        if wish.uid.startswith("job."):
-            turn = self._jobs.turn(wish, stored, now)
-            return None if turn is None else self._stored(wish, stored, turn.status, turn.memory, turn.attempt)
         if self._hooks.endpoints is None:
             return None
         ended = self._hooks.endpoints.turn(wish, stored, now)
         return self._stored(wish, stored, ended.status, ended.memory, 1)
+
+    def _of_job(self, wish: Wish, stored: StoredStatus | None, turn: JobTurn | None) -> StoredStatus | None:
+        return None if turn is None else self._stored(wish, stored, turn.status, turn.memory, turn.attempt)
 
     def _stored(
         self, wish: Wish, stored: StoredStatus | None, status: StatusOf, memory: dict[str, Json], attempt: int
@@ -132,6 +164,8 @@ class Turn:
     busy: bool
     serving: bool
     told: bool
+    more: bool = False
+    """Some wait for the next turn only because this one had enough to do."""
 
 
 def next_version(version: int, now: datetime) -> int:

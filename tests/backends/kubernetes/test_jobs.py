@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import pytest
 
 from ferryml.backends.kubernetes.jobs import NoExplainer
-from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, ML_JOBS, NETWORK_POLICIES, PODS, SERVICES
+from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS, ML_JOBS, NETWORK_POLICIES, PODS, SERVICES, Kind
 from ferryml.backends.kubernetes.kube import meta, name_of
 from ferryml.backends.kubernetes.observe import View
 from ferryml.compile.kubernetes.names import attempt_name, resource_name
@@ -16,7 +19,7 @@ from ferryml.domain.seen import JobSeen
 from ferryml.domain.statuses import Finding
 from kube_jobs_play import PLAIN, PlayCluster
 from kube_play import a_node, ended, running
-from site_play import a_job
+from site_play import a_job, a_wish
 
 NAME = attempt_name("job.w.j", 1)
 FOUND = Finding(code="ImagePullFailed", cause="there is no such image")
@@ -275,3 +278,32 @@ def test_without_rights_there_nothing_is_lost_and_nothing_begun(
     rights["pods"] = True
     cluster.sees(lambda: not cluster.watched.is_blind("team"))
     assert cluster.seen().state == "running"
+
+
+def test_launched_at_once_they_ask_once_for_what_they_share(cluster: PlayCluster) -> None:
+    names = [f"j{number}" for number in range(6)]
+    orders = {name: a_job(name, namespace="team", environment=PLAIN) for name in names}
+    wishes = [a_wish(order, uid=f"job.w.{name}", cursor=n + 1) for n, (name, order) in enumerate(orders.items())]
+    cluster.ledger.take(wishes, "e", len(names))
+    meet, listed = threading.Barrier(len(names), timeout=5), list[str]()
+    ask = cluster.kube.list
+
+    def watched_list(kind: Kind, *rest: Any, **more: Any) -> Any:
+        listed.append(kind.plural)
+        return ask(kind, *rest, **more)
+
+    cluster.kube.list = watched_list  # type: ignore[method-assign]
+
+    def launch(name: str) -> None:
+        meet.wait()
+        cluster.launch(orders[name], uid=f"job.w.{name}")
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(launch, names))
+    assert listed.count("persistentvolumeclaims") == 1
+    made = [(verb, kind) for verb, kind, _ in cluster.kube.log]
+    assert made.count(("create", "Job")) == len(names)
+    policies = [name for _, kind, name in cluster.kube.log if kind == "NetworkPolicy"]
+    assert policies
+    assert len(policies) == len(set(policies))
+    assert cluster.jobs.list() == [(f"job.w.{name}", 1) for name in names]

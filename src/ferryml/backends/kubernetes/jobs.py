@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import logging
+import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -98,6 +99,8 @@ class KubeJobs:
     _guarded: dict[str, datetime] = field(default_factory=dict)
     """When the policies of a namespace were applied."""
     _claimed: dict[str, tuple[datetime, tuple[Manifest, ...]]] = field(default_factory=dict)
+    _asking: threading.Lock = field(default_factory=threading.Lock)
+    """Attempts that are launched at once ask once for what they share."""
 
     def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
         self.environments.prepare(env, uid, grant)
@@ -122,7 +125,10 @@ class KubeJobs:
             log.warning("left for the next turn: %s: %s", error.code, error.message)
 
     def launch(self, launch: Launch) -> None:
-        """Raises Refused when the order cannot be carried out here, Unavailable when it can later."""
+        """Raises Refused when the order cannot be carried out here, Unavailable when it can later.
+
+        Attempts of different jobs may be launched from several threads at once.
+        """
         held = self.held(launch.uid)
         if held is None:
             raise Unavailable("Unavailable", f"{launch.uid} is not written down yet")
@@ -241,11 +247,12 @@ class KubeJobs:
 
     def _guard(self, namespace: str) -> None:
         """Closes the namespace's jobs against others, before their pods are made; anew if someone opened them."""
-        at = self._guarded.get(namespace)
-        if at is None or self.now() - at > GUARD_AGAIN:
-            for body in namespace_policies(namespace, self.cluster):
-                self.kube.apply(body)
-            self._guarded[namespace] = self.now()
+        with self._asking:
+            at = self._guarded.get(namespace)
+            if at is None or self.now() - at > GUARD_AGAIN:
+                for body in namespace_policies(namespace, self.cluster):
+                    self.kube.apply(body)
+                self._guarded[namespace] = self.now()
 
     def _attempt(self, launch: Launch, held: Held) -> Attempt:
         order = launch.order
@@ -259,11 +266,12 @@ class KubeJobs:
 
     def _claims(self, namespace: str) -> tuple[Manifest, ...]:
         """Asked for once for jobs that come together."""
-        at, known = self._claimed.get(namespace, (None, ()))
-        if at is None or self.now() - at > CLAIMS_AGAIN:
-            known = self.kube.list(VOLUME_CLAIMS, namespace).items
-            self._claimed[namespace] = self.now(), known
-        return known
+        with self._asking:
+            at, known = self._claimed.get(namespace, (None, ()))
+            if at is None or self.now() - at > CLAIMS_AGAIN:
+                known = self.kube.list(VOLUME_CLAIMS, namespace).items
+                self._claimed[namespace] = self.now(), known
+            return known
 
     def _made(self, body: Manifest) -> Manifest:
         """An attempt's objects are new, save after a kill in the middle; applying costs the cluster twice as much."""
