@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -15,7 +16,7 @@ LIMIT_S = 5
 def test_one_at_a_time_is_done_where_its_result_is_asked_for() -> None:
     done: list[int] = []
     beside = SideBySide(1, "t")
-    first, second = (beside.begin(lambda n=n: done.append(n)) for n in (1, 2))  # type: ignore[misc]
+    first, second = (beside.begin(partial(done.append, n)) for n in (1, 2))
     assert done == []
     second.result()
     first.result()
