@@ -128,7 +128,7 @@ class Scene:
 
         def there() -> bool:
             now = self.phase(name)
-            assert now == phase or now not in ended, f"{now} instead of {phase}: {self.rollout()}"
+            assert now == phase or now not in ended, f"{now} instead of {phase}: {self.rollout()}\n{self.story()}"
             return now == phase or (phase in ended and not now)
 
         self.serving.until(there, within_s)

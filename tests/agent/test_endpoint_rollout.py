@@ -126,3 +126,16 @@ def test_a_cluster_that_has_lost_sight_of_both_concludes_nothing():
     assert (made.status.state, made.split.weights) == ("stepping", {"a": 90, "b": 10})
     play.seen = ServingSeen(ready.instances[:1])
     assert play.turn().status.state == "rolled_back"
+
+
+def test_a_candidate_that_lost_its_node_is_waited_for_and_one_that_crashed_is_not():
+    play = Play(steps=(RolloutStep(percent=10, min_requests=5),))
+    play.turn()
+    old = play.seen.instances[0]
+    lost = InstanceSeen(revision="b", instance=0, state="unready", code="NodeLost", reason="no sight of its node")
+    play.seen = ServingSeen((old, lost))
+    made = play.turn()
+    assert (made.split.weights, made.running) == ({"a": 100}, True)
+    again = InstanceSeen(revision="b", instance=0, state="exited", reason="it raised", restarts=1)
+    play.seen = ServingSeen((old, again))
+    assert play.turn().status.reason == "the new revision is not ready any more: it raised"

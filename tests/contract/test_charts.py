@@ -33,7 +33,10 @@ CHOICES = {
         "namespaces": ["team-a", "made-by-it", "team-b"],
         "environments": {"namespace": "made-by-it", "create": False},
         "images": {"registry": "registry.example/x/", "tag": "1.2", "pullPolicy": "Always", "pullSecrets": ["pull"]},
-        "nodeSelector": {"pool": "system"}, "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "nodeSelector": {"pool": "system"}, "tolerations": [
+            {"key": "gpu", "operator": "Exists"},
+            {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"},
+        ],
         "priorityClass": "system-cluster-critical", "userId": 0, "networkPolicy": False,
         "workloads": {
             "nodeSelector": {"pool": "ml"},
@@ -45,6 +48,7 @@ CHOICES = {
     },
     "endpoints without TLS": {
         "inference": {"enabled": True, "allowInsecureConnections": True, "corsOrigins": ["https://a", "https://b"]},
+        "cluster": {"serving_node_lost_s": 5},
         "router": {"max_body_bytes": 1048576, "threads": 1},
     },
     "three routers with a certificate": {

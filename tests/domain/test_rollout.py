@@ -35,9 +35,13 @@ class Play:
         self.last: Decision | None = None
 
     def sees(self, *, ready: bool = True, new: Window = NONE, old: Window = NONE, broken: str = "",
-             after: float = 1.0, state: str, weight: int, mirror: int = 0, blind: bool = False) -> Play:  # fmt: skip
+             after: float = 1.0, state: str, weight: int, mirror: int = 0, blind: bool = False,
+             displaced: str = "") -> Play:  # fmt: skip
         self.now += timedelta(seconds=after)
-        seen = RolloutSeen(ready and not blind, champion=old, candidate=new, broken=broken, champion_ready=not blind)
+        seen = RolloutSeen(
+            ready and not blind, champion=old, candidate=new, broken=broken, champion_ready=not blind,
+            displaced=displaced,
+        )  # fmt: skip
         self.last = decide(self.order, self.status, seen, self.now)
         self.status = self.last.status
         assert self.status.state == state, self.status.reason
@@ -157,6 +161,38 @@ def test_a_paused_canary_that_fails_is_still_rolled_back():
     play.sees(new=Window(requests=30, errors=30), old=good(30), state="rolled_back", weight=0)
 
 
+LOST = {"ready": False, "displaced": "its node is gone"}
+
+
+def test_one_that_its_node_took_along_is_waited_for_while_the_old_one_answers():
+    play = Play(an_order()).sees(state="mirroring", weight=0, mirror=20)
+    play.sees(**LOST, state="mirroring", weight=0)
+    play.sees(new=Window(mirrored=50), state="stepping", weight=10)
+    play.sees(**LOST, new=good(30), old=good(30), after=30, state="stepping", weight=0)
+    assert play.status.reason == "the old revision answers alone until the new one is back: its node is gone"
+    play.sees(new=good(5), old=good(5), state="stepping", weight=10)
+    assert play.status.reason == "the new revision is back"
+    play.sees(new=good(20), old=good(20), state="stepping", weight=50)
+
+
+def test_it_is_waited_for_no_longer_than_its_step_may_last():
+    play = Play(an_order(mirror_percent=0)).sees(state="stepping", weight=10)
+    play.sees(**LOST, after=59, state="stepping", weight=0)
+    play.sees(**LOST, after=2, state="rolled_back", weight=0)
+    assert play.status.reason == "the new revision did not come back within 60 s of its step: its node is gone"
+
+
+def test_one_that_is_away_is_not_promoted_and_may_still_be_bad():
+    play = Play(an_order(mirror_percent=0)).sees(state="stepping", weight=10)
+    play.command("promote").sees(**LOST, state="stepping", weight=0)
+    play.sees(**LOST, new=Window(requests=30, errors=30), state="rolled_back", weight=0)
+
+
+def test_nobody_is_sent_to_the_old_one_while_it_is_not_seen_either():
+    play = Play(an_order(mirror_percent=0)).sees(state="stepping", weight=10)
+    play.sees(**LOST, blind=True, after=90, state="stepping", weight=10)
+
+
 def test_without_a_champion_ready_is_enough():
     play = Play(an_order(champion=None)).sees(ready=False, state="preparing", weight=0)
     assert play.last is not None
@@ -170,7 +206,7 @@ windows = st.builds(
 )  # fmt: skip
 turns = st.tuples(
     st.booleans(), windows, windows, st.sampled_from(["", "", "", "crash"]), st.floats(0, 120),
-    st.sampled_from(["run", "run", "run", "pause", "promote", "rollback"]),
+    st.sampled_from(["run", "run", "run", "pause", "promote", "rollback"]), st.sampled_from(["", "node lost"]),
 )  # fmt: skip
 
 
@@ -178,10 +214,10 @@ turns = st.tuples(
 def test_what_serves_is_never_harmed_by_what_is_new(script: list[tuple], mirror: int):
     order = an_order(mirror_percent=mirror, max_mismatch_rate=0.5)
     status, now, ended = begin(order, T0), T0, ""
-    for ready, old, new, broken, after, command in script:
+    for ready, old, new, broken, after, command, displaced in script:
         now += timedelta(seconds=after)
         order = order.model_copy(update={"command": command})
-        seen = RolloutSeen(candidate_ready=ready, champion=old, candidate=new, broken=broken)
+        seen = RolloutSeen(ready, champion=old, candidate=new, broken=broken, displaced=displaced)
         decision = decide(order, status, seen, now)
         status = decision.status
         assert decide(order, status, seen, now).status.step >= status.step

@@ -14,6 +14,7 @@ from ferryml.domain.serving import (
     ServingSeen,
     Split,
     broken,
+    displaced,
     is_ready,
     percents,
     plan,
@@ -229,3 +230,15 @@ def test_weights_add_up_to_what_people_said(shares, percent, rolling):
     split = Split("blue", {"a": 100 - percent, "b": percent}, {}) if rolling else None
     made = turn(asked, *(up(one.revision) for one in revisions), split=split)
     assert sum(made.weights.values()) == total * 100
+
+
+def test_what_the_site_took_away_is_told_apart_from_what_failed():
+    lost = up("a", 0, "unready", code="NodeLost", reason="no sight of its node")
+    anew = up("a", 1, "starting")
+    assert displaced(A, ServingSeen((lost, anew, up("a", 2, "ending"), up("b", state="exited")))) == lost.reason
+    assert displaced(A, ServingSeen((anew,))) == "its instances have to begin anew"
+    for own in (
+        up("a", 2, "exited", restarts=1), up("a", 2, "starting", restarts=1), up("a", 2, "failed"),
+        up("a", 2, "unready", code="ResourceNotReady"),
+    ):  # fmt: skip
+        assert displaced(A, ServingSeen((lost, anew, own))) == "", own

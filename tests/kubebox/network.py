@@ -192,6 +192,11 @@ def make_node(at: Addresses, number: int) -> None:
     inside(at.name, "ip", "route", "replace", at.node_pods(number), "via", at.node(number))
 
 
+def plug(at: Addresses, number: int, in_: bool) -> None:
+    """A node's cable; without it nobody answers at its address nor at those of its pods, and nobody is told."""
+    inside(at.name, "ip", "link", "set", f"n{number}", "up" if in_ else "down")
+
+
 def remove_namespace(name: str) -> None:
     """Takes its links with it."""
     if (Path("/run/netns") / name).exists():

@@ -108,11 +108,17 @@ class Node:
         (folder / "hosts.toml").write_text(f'server = "{scheme}://{address}"\n{host}')
 
     def kill(self) -> None:
-        """As if its power had failed: programs and pods are gone at once."""
+        """Programs and pods are gone at once; its kernel lives, and refuses whoever still calls."""
         control_groups.end(self.group)
 
+    def power_off(self) -> None:
+        """As if its plug had been pulled: the same without a word, and calls to its addresses and pods go nowhere."""
+        network.plug(self.at, self.number, False)
+        self.kill()
+
     def revive(self) -> None:
-        """After `kill`: it starts again and finds its disk as it was."""
+        """After `kill` or `power_off`: it starts again and finds its disk as it was."""
+        network.plug(self.at, self.number, True)
         (self.folder / "containerd.sock").unlink(missing_ok=True)
         self.start_containerd()
         self.start_kubelet()

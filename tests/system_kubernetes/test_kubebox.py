@@ -181,6 +181,35 @@ def test_a_frozen_node_is_not_ready_and_a_killed_one_comes_back(clusters, cluste
     site.kubectl("wait", "-n", namespace, f"--for={restarts}", "pod/victim", "--timeout=90s")
 
 
+def test_a_node_without_power_is_silent_and_comes_back(clusters, cluster, new_namespace):
+    """Neither a connection that stands nor a new one is told; a killed node's kernel would refuse them."""
+    site = clusters.kubebox(nodes=2)
+    namespace = new_namespace(site)
+    one, two = site.nodes[:2]
+    place(site, namespace, server("server", nodeName=two.name), probe("near", nodeName=one.name))
+    address = f"{pod_ip(site, namespace, 'server')}:9000"
+    wait_for(lambda: reaches(site, namespace, "near", address), 30, "the pods do not meet", site.tail)
+
+    two.power_off()
+    assert control_groups.processes(two.group) == []
+    host, port = address.split(":")
+    code = f"""
+import errno, socket
+try: socket.create_connection(({host!r}, {port}), 2)
+except TimeoutError: print("silent")
+except OSError as error: print({{errno.EHOSTUNREACH: "silent"}}.get(error.errno, error))
+"""
+    assert site.kubectl("exec", "-n", namespace, "near", "--", "python", "-c", code).strip() == "silent"
+    site.kubectl("wait", "--for=condition=Ready=Unknown", f"node/{two.name}", "--timeout=90s")
+
+    two.revive()
+    site.kubectl("wait", "--for=condition=Ready", f"node/{two.name}", "--timeout=60s")
+    restarts = "jsonpath={.status.containerStatuses[0].restartCount}=1"
+    site.kubectl("wait", "-n", namespace, f"--for={restarts}", "pod/server", "--timeout=90s")
+    place(site, namespace, server("server", nodeName=two.name))
+    assert reaches(site, namespace, "near", f"{pod_ip(site, namespace, 'server')}:9000")
+
+
 def test_the_api_server_goes_and_comes(clusters, cluster):
     site = clusters.kubebox()
     faults.stop_api_server(site)

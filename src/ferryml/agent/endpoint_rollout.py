@@ -84,6 +84,7 @@ def _seen(
         candidate=_window(plan.candidate, totals, memory),
         broken=broken,
         waiting=serving.waiting(candidate, seen) if candidate is not None else "",
+        displaced=serving.displaced(candidate, seen) if candidate is not None else "",
         champion_ready=champion is not None and serving.is_ready(champion, seen.instances, whole=False),
     )
 

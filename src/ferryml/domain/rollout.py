@@ -18,6 +18,7 @@ TERMINAL = frozenset({"promoted", "rolled_back", "failed"})
 MIN_ERRORS = 3
 """Errors that are believed even before `min_sample` requests came."""
 MAX_EVIDENCE = 100
+AWAY = "the old revision answers alone until the new one is back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class RolloutSeen:
     broken: str = ""
     waiting: str = ""
     """In words, what keeps the candidate from being ready."""
+    displaced: str = ""
+    """In words, why the candidate is not ready, where the site took its instances away; empty: by its own doing."""
     champion_ready: bool = True
     """Whether there is anything to go back to: a cluster that lost sight of its nodes says no of everything."""
 
@@ -71,6 +74,8 @@ def begin(order: RolloutOrder, now: datetime) -> RolloutStatus:
 def decide(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen, now: datetime) -> Decision:
     """One turn. Pure: same arguments, same answer; safe to repeat at any time."""
     new = _next(order, status, seen, now)
+    if new.state not in TERMINAL and _is_away(seen) and order.champion is not None:
+        return Decision(new, {order.champion: 100}, {})
     return Decision(new, _weights(order, new), _mirror(order, new))
 
 
@@ -85,7 +90,9 @@ def _next(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen, now: da
     if violation:
         return _end(status, seen, now, "rolled_back", violation)
     if not seen.candidate_ready:
-        return status
+        return _away(order, status, seen, now)
+    if status.reason.startswith(AWAY):
+        status = status.model_copy(update={"reason": "the new revision is back"})
     if order.command == "promote":
         return _end(status, seen, now, "promoted", "a person asked for it")
     if order.command == "pause":
@@ -115,6 +122,22 @@ def _prepare(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen, now:
     return _step(order, status, seen, now, 0, "the new revision is ready")
 
 
+def _is_away(seen: RolloutSeen) -> bool:
+    """Nothing is to be held against it; and nothing is sent to where nobody answers."""
+    return not seen.candidate_ready and bool(seen.displaced) and seen.champion_ready
+
+
+def _away(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen, now: datetime) -> RolloutStatus:
+    """It may come back while its step may last."""
+    if not _is_away(seen):
+        return status
+    timeout = order.mirror_timeout_s if status.step < 0 else order.steps[status.step].timeout_s
+    if (now - status.since).total_seconds() > timeout:
+        late = f"the new revision did not come back within {timeout:g} s of its step: {seen.displaced}"
+        return _end(status, seen, now, "rolled_back", late)
+    return status.model_copy(update={"reason": f"{AWAY}: {seen.displaced}"})
+
+
 def _progress(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen, now: datetime) -> RolloutStatus:
     elapsed = (now - status.since).total_seconds()
     if status.step < 0:
@@ -142,8 +165,8 @@ def _violation(order: RolloutOrder, status: RolloutStatus, seen: RolloutSeen) ->
     """In words, the limit that the candidate breaks; empty when none."""
     if seen.broken:
         return f"the new revision broke: {seen.broken}"
-    if not seen.candidate_ready and seen.champion_ready:
-        return "the new revision is not ready any more"
+    if not seen.candidate_ready and seen.champion_ready and not seen.displaced:
+        return "the new revision is not ready any more" + (f": {seen.waiting}" if seen.waiting else "")
     new, enough = seen.candidate, _enough(order, status)
     errors, requests = new.errors + new.mirror_errors, new.requests + new.mirrored
     if order.max_error_rate is not None and requests and (errors >= MIN_ERRORS or requests >= enough):

@@ -146,6 +146,18 @@ def waiting(revision: RevisionOrder, seen: ServingSeen) -> str:
     return "" if logs_stay(revision) or not mine else mine[0].reason
 
 
+def displaced(revision: RevisionOrder, seen: ServingSeen) -> str:
+    """In words, what keeps a revision that was ready from being so, where it is the site's doing and not its own.
+
+    Its node fell silent or is being drained; what must begin elsewhere has not failed. Empty: something of it has.
+    """
+    mine = [one for one in seen.instances if one.revision == revision.revision and one.state != "ending"]
+    if not mine or any(one.code != "NodeLost" and (one.state != "starting" or one.restarts) for one in mine):
+        return ""
+    said = "" if logs_stay(revision) else next((one.reason for one in mine if one.reason), "")
+    return said or "its instances have to begin anew"
+
+
 def _ready(instances: Iterable[InstanceSeen]) -> dict[str, tuple[InstanceSeen, ...]]:
     found: dict[str, tuple[InstanceSeen, ...]] = {}
     for one in sorted(instances, key=lambda one: (one.revision, one.instance)):

@@ -104,8 +104,13 @@ class ClusterSettings(Settings):
         Knob("Time an image may fail to come, or a Secret be missing, before the job fails.", unit="s"),
     ] = 120
     node_lost_s: Annotated[
-        int, Field(ge=0), Knob("Time a node may be silent before its pods are given up.", unit="s")
+        int, Field(ge=0), Knob("Time a lost node is waited for before its jobs are tried again elsewhere.", unit="s")
     ] = 60
+    serving_node_lost_s: Annotated[
+        int,
+        Field(ge=1),
+        Knob("The same for models, routers and the agent: a second one beside a lost one does no harm.", unit="s"),
+    ] = 30
     lease_s: Annotated[
         int, Field(ge=5), Knob("How long a leader that fell silent keeps others from acting.", unit="s")
     ] = 15

@@ -141,6 +141,15 @@ def test_one_that_runs_and_does_not_answer():
     assert sight(runs(started=True)).state == "unready"
 
 
+def test_one_whose_node_fell_silent_did_not_fail():
+    """The cluster itself takes back `Ready`; what a kubelet says of its containers stays as it was."""
+    lost = runs(started=True)
+    lost["conditions"] = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]
+    assert sight(lost) == Sight("unready", "NodeLost", "the cluster has lost sight of its node")
+    lost["conditions"][1]["status"] = "False"
+    assert sight(lost).code == "ResourceNotReady"
+
+
 def test_where_to_read_what_was_printed():
     pod = a_pod(crashed(restarts=2))
     assert (starts_of(pod, "main"), has_restarted(pod, "main")) == (2, True)

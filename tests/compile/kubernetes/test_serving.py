@@ -261,3 +261,25 @@ def test_a_model_that_the_site_put_in_is_none_of_the_orders():
     assert order_mark(found) == order_mark(source)
     assert order_mark(source) != order_mark(a_revision(model_name="model:m:3"))
     assert json.loads(made(found).plan["data"]["job.json"])["fetch"][1]["digest"] == FOLDER.digest
+
+
+def test_a_lost_nodes_pods_are_soon_made_elsewhere():
+    """Sooner than a job's, which would lose work; an instance type may still say otherwise."""
+    knobs = {"node_lost_s": 60, "serving_node_lost_s": 7}
+    lost = [one["tolerationSeconds"] for one in pod(made(knobs=knobs))["tolerations"] if "tolerationSeconds" in one]
+    assert lost == [7, 7]
+
+
+def test_pods_of_a_revision_keep_apart_where_they_can():
+    terms = "preferredDuringSchedulingIgnoredDuringExecution"
+    own = pod(made())["affinity"]["podAntiAffinity"][terms]
+    assert [one["podAffinityTerm"]["topologyKey"] for one in own] == [
+        "kubernetes.io/hostname", "topology.kubernetes.io/zone",
+    ]  # fmt: skip
+    selector = made().deployment["spec"]["selector"]
+    assert all(one["podAffinityTerm"]["labelSelector"] == selector for one in own)
+    chosen = {"nodeAffinity": {}, "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}}
+    kind = BUILT_IN.model_copy(update={"spec": BUILT_IN.spec.model_copy(update={"affinity": chosen})})
+    assert pod(made(instance_type=kind))["affinity"] == chosen
+    less = BUILT_IN.model_copy(update={"spec": BUILT_IN.spec.model_copy(update={"affinity": {"nodeAffinity": {}}})})
+    assert pod(made(instance_type=less))["affinity"].keys() == {"nodeAffinity", "podAntiAffinity"}

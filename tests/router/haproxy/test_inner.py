@@ -1,12 +1,15 @@
 """What the second tier does beyond the contract of all routers: time in total, streams, large bodies, replicas."""
 
 import asyncio
+import socket
 import time
 from itertools import pairwise
 
+import pytest
+
 from ferryml.domain.routes import Peer, owner
 from fixtures_components import unused_port
-from router_play import KEY, read_answer, read_body, until
+from router_play import KEY, Model, read_answer, read_body, until
 
 PATH = "/api/v1/endpoint/digits/score"
 HEAD = f"POST {PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n".encode()
@@ -192,6 +195,60 @@ async def test_another_path_and_limit_hold_at_once(on):
     assert [(await one).status for one in asks] == [200] * 4
     assert model.most_busy == 3
     assert play.router.sidecar.reloads == reloads
+
+
+class Silent:
+    """An address at which nobody answers, as a dead machine's: its line is full, so the kernel drops who comes."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+
+    async def start(self) -> "Silent":
+        self._door = socket.socket()
+        self._door.bind(("127.0.0.1", 0))
+        self.port = self._door.getsockname()[1]
+        self._door.listen(0)
+        self._waiting = [socket.socket() for _ in range(3)]
+        for one in self._waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", self.port))
+        return self
+
+    async def stop(self) -> None:
+        for one in (*self._waiting, self._door):
+            one.close()
+
+
+@pytest.mark.parametrize("known", ["from the start", "later"])
+async def test_an_instance_that_cannot_be_reached_is_passed_by_until_it_can(on, known):
+    play = await on(connect_timeout_s=0.4)
+    limits = {"max_concurrent_requests": 2, "request_timeout_ms": 5000}
+    lives = await (play.model if known == "from the start" else play.serve)(**limits)
+    gone = await Silent().start()
+    play.made.append(gone)
+    play.models[A].append(gone)
+    play.weights = {A: 100}
+    play.apply()
+    took, said = [], []
+    for _ in range(12):
+        began = time.monotonic()
+        said.append((await play.ask()).status)
+        took.append(time.monotonic() - began)
+    assert said == [200] * 12
+    assert sum(one > 0.4 for one in took) <= 1, "one finds it out, and the others are spared"
+    assert len(lives.seen) == 12
+
+    await gone.stop()
+    back = Model("back")
+    back.port = gone.port
+    play.made.append(await back.start())
+    seen = set()
+    for _ in range(200):
+        seen.add((await play.ask()).body)
+        if len(seen) == 2:
+            break
+        await asyncio.sleep(0.02)
+    assert seen == {b"1", b'"back"'}
 
 
 def _ports(count: int) -> set[int]:

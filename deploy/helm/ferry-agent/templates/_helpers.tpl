@@ -97,8 +97,21 @@ fsGroupChangePolicy: OnRootMismatch
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
-{{/* Where a pod of Ferry's own runs, and as whom. */}}
+{{/* How long a pod that may be there twice is left on a node that fell silent; the lists of both compilers agree. */}}
+{{- define "ferry.untilLost" -}}
+{{- $given := list }}
+{{- range .Values.tolerations }}{{ if eq (.effect | default "") "NoExecute" }}{{ $given = append $given (.key | default "") }}{{ end }}{{ end }}
+{{- range $key := list "node.kubernetes.io/not-ready" "node.kubernetes.io/unreachable" }}
+{{- if not (has $key $given) }}
+- {key: {{ $key }}, operator: Exists, effect: NoExecute, tolerationSeconds: {{ $.Values.cluster.serving_node_lost_s | default 30 }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Where a pod of Ferry's own runs, and as whom; `replaced`: a second one may begin before a lost one has ended. */}}
 {{- define "ferry.podPlace" -}}
+{{- $replaced := .replaced }}
+{{- with .root -}}
 enableServiceLinks: false
 securityContext: {{- include "ferry.podSecurity" . | nindent 2 }}
 tolerations:
@@ -106,6 +119,9 @@ tolerations:
   - {key: ml.azure.com/amlarc-system, operator: Equal, value: "true"}
 {{- with .Values.tolerations }}
 {{ toYaml . | indent 2 }}
+{{- end }}
+{{- if $replaced }}
+{{- include "ferry.untilLost" . | nindent 2 }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
@@ -117,6 +133,7 @@ priorityClassName: {{ . }}
 imagePullSecrets:
 {{- range . }}
   - name: {{ . }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}

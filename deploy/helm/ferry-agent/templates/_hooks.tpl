@@ -20,7 +20,7 @@ spec:
     spec:
       serviceAccountName: {{ .account | default .name }}
       restartPolicy: Never
-      {{- include "ferry.podPlace" .root | nindent 6 }}
+      {{- include "ferry.podPlace" (dict "root" .root) | nindent 6 }}
       containers:
         - name: hook
           image: {{ include "ferry.agentImage" .root }}

@@ -57,6 +57,9 @@ def pod_sight(pod: Manifest, printed: Printed) -> Sight | None:
         return None
     if condition_of(pod, "Ready").get("status") == "True":
         return Sight("ready", restarts=_restarts(pod))
+    if condition_of(pod, "ContainersReady").get("status") == "True":  # the kubelet tells both at once
+        words = "the cluster has lost sight of its node"
+        return Sight("unready", "NodeLost", words, restarts=_restarts(pod))
     scheduled = condition_of(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         said = str(scheduled.get("message") or "waiting for the scheduler")

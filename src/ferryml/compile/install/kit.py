@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ferryml.compile.install.values import AgentValues
+from ferryml.compile.kubernetes.pods import until_lost
 
 Manifest = dict[str, Any]
 
@@ -18,6 +19,10 @@ PART_OF = {"app.kubernetes.io/part-of": "ferry"}
 SYSTEM_TOLERATIONS: tuple[Mapping[str, Any], ...] = tuple(
     {"key": f"ml.azure.com/{key}", "operator": "Equal", "value": "true"} for key in ("amlarc", "amlarc-system")
 )
+
+
+LOST_S = 30
+"""Default of the setting `serving_node_lost_s`."""
 
 
 def obj(api_version: str, kind: str, name: str, namespace: str = "", **rest: Any) -> Manifest:
@@ -34,15 +39,23 @@ def role_name(namespace: str, part: str) -> str:
     return f"{namespace}-{part}"
 
 
-def pod(values: AgentValues, account: str, container: Manifest, volumes: list[Manifest]) -> Manifest:
-    """The specification of a pod of Ferry's own, with one container."""
+def pod(
+    values: AgentValues, account: str, container: Manifest, volumes: list[Manifest], replaced: bool = False
+) -> Manifest:
+    """The specification of a pod of Ferry's own, with one container.
+
+    `replaced`: soon after its node fell silent. A second one may begin then before the first has ended: routers share
+    nothing, of agents a Lease lets one act. The gateway's volume has one writer; it waits as long as the cluster says.
+    """
     user: Manifest = {"runAsUser": values.user_id, "fsGroup": values.user_id} if values.user_id else {}
     group = {"fsGroupChangePolicy": "OnRootMismatch"} if values.user_id else {}
+    lost_s = int(values.cluster.get("serving_node_lost_s", LOST_S))
+    lost = until_lost(lost_s, values.tolerations) if replaced else ()
     spec: Manifest = {
         "serviceAccountName": account,
         "enableServiceLinks": False,
         "securityContext": {"runAsNonRoot": True, **user, **group, "seccompProfile": {"type": "RuntimeDefault"}},
-        "tolerations": [dict(one) for one in (*SYSTEM_TOLERATIONS, *values.tolerations)],
+        "tolerations": [dict(one) for one in (*SYSTEM_TOLERATIONS, *values.tolerations, *lost)],
         "containers": [{**container, "securityContext": restricted()}],
         "volumes": volumes,
     }

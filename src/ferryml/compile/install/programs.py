@@ -61,7 +61,7 @@ def _deployment(name: str, values: AgentValues, namespace: str, version: str) ->
     container = {**base, **container, "volumeMounts": [_TMP_MOUNT, *mounts, *container["volumeMounts"]]}
     template = {
         "metadata": {"labels": {**labels, **PART_OF}, "annotations": {SETTINGS_SUM: settings_sum(values)}},
-        "spec": pod(values, name, container, [_TMP, *ca, *volumes]),
+        "spec": pod(values, name, container, [_TMP, *ca, *volumes], replaced=name == AGENT),
     }
     spec = {
         "replicas": values.agent.replicas if name == AGENT else 1,

@@ -72,7 +72,7 @@ def _deployment(values: AgentValues, namespace: str, version: str) -> Manifest:
     ]
     spec = pod(values, ROUTER, {**base, **_haproxy(values), "volumeMounts": mounts[1:]}, [
         {"name": "tmp", "emptyDir": {}}, {"name": "router", "emptyDir": {}}, _gateway(),
-    ])  # fmt: skip
+    ], replaced=True)  # fmt: skip
     sidecar, tap = ({**base, **one, "volumeMounts": mounts} for one in _beside(values, namespace))
     # what was recorded is handed over by the tap
     tap["volumeMounts"] = [*mounts, {"name": "gateway", "mountPath": GATEWAY_FOLDER, "readOnly": True}]

@@ -64,6 +64,7 @@ class Cluster(BaseModel):
     gang_timeout_s: float = 120
     kueue_queue: str = ""
     node_lost_s: int = 60
+    serving_node_lost_s: int = 30
     stage_cpu: str = "100m"
     stage_memory: str = "128Mi"
     collect_cpu: str = "50m"

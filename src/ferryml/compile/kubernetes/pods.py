@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,8 +121,10 @@ def volumes(config_map: str, shared_memory: str, data: DataMounts | None) -> lis
     return [*found, *(data.volumes if data else [])]
 
 
-def tolerations(cluster: Cluster, workspace: str, compute: str, wanted: Sequence[Json] = ()) -> list[dict[str, Json]]:
-    """The fixed ones, the site's own, the instance type's, and how long a silent node is waited for."""
+def tolerations(
+    cluster: Cluster, workspace: str, compute: str, wanted: Sequence[Json] = (), lost_s: int | None = None
+) -> list[dict[str, Json]]:
+    """The fixed ones, the site's own, the instance type's, and how long a lost node is waited for: else as for jobs."""
     fixed = {"amlarc": "true", "amlarc-workload": "true"}
     if workspace:
         # Ferry knows no resource groups: a workspace is one.
@@ -130,11 +132,30 @@ def tolerations(cluster: Cluster, workspace: str, compute: str, wanted: Sequence
     known = [
         {"key": f"ml.azure.com/{key}", "operator": "Equal", "value": label_value(value)} for key, value in fixed.items()
     ]
-    lost = [
-        {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute",
-         "tolerationSeconds": cluster.node_lost_s}
-        for key in ("not-ready", "unreachable")
-    ]  # fmt: skip
     own = [*cluster.workload_tolerations, *wanted]
+    return [*known, *own, *until_lost(cluster.node_lost_s if lost_s is None else lost_s, own)]
+
+
+def until_lost(after_s: int, own: Iterable[Mapping[str, Json]]) -> list[dict[str, Json]]:
+    """So long a node that fell silent keeps its pods, unless `own` tolerations say so themselves."""
     given = {item.get("key") for item in own if item.get("effect") == "NoExecute"}
-    return [*known, *own, *(item for item in lost if item["key"] not in given)]
+    return [
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": after_s}
+        for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+        if key not in given
+    ]
+
+
+def apart(given: Mapping[str, Json] | None, selector: Mapping[str, str]) -> dict[str, Json]:
+    """Affinity: a node's or a zone's end shall not take all of these pods; rather together, though, than not at all.
+
+    What is given comes first. No spread constraints: a pod's own do nothing on nodes that lack one of their labels, and
+    nodes often have no zone.
+    """
+    weights = {"kubernetes.io/hostname": 100, "topology.kubernetes.io/zone": 50}
+    wished = [
+        {"weight": weight,
+         "podAffinityTerm": {"topologyKey": key, "labelSelector": {"matchLabels": selector}}}
+        for key, weight in weights.items()
+    ]  # fmt: skip
+    return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": wished}, **(given or {})}

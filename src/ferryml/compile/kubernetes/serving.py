@@ -23,6 +23,7 @@ from ferryml.compile.kubernetes.pods import (
     ONE_BY_ONE,
     STAGE,
     Owner,
+    apart,
     own_container,
     pod_security,
     sidecar,
@@ -227,17 +228,20 @@ def _deployment(served: Served, cluster: Cluster, meta: Mapping[str, Json]) -> d
         "selector": {"matchLabels": _selector(meta)},
         "template": {
             "metadata": {"labels": meta["labels"], "annotations": {**meta["annotations"], **said}},
-            "spec": _pod(served, cluster, str(meta["name"])),
+            "spec": _pod(served, cluster, meta),
         },
     }  # fmt: skip
     notes = {**meta["annotations"], ORDER: order_mark(revision)}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {**meta, "annotations": notes}, "spec": spec}
 
 
-def _pod(served: Served, cluster: Cluster, name: str) -> dict[str, Json]:
+def _pod(served: Served, cluster: Cluster, meta: Mapping[str, Json]) -> dict[str, Json]:
     kind, revision = served.instance_type, served.revision
+    tolerated = tolerations(
+        cluster, served.workspace, served.compute, kind.spec.tolerations, cluster.serving_node_lost_s
+    )
     optional = {
-        "nodeSelector": node_selector(kind, cluster), "affinity": kind.spec.affinity,
+        "nodeSelector": node_selector(kind, cluster), "affinity": apart(kind.spec.affinity, _selector(meta)),
         "runtimeClassName": kind.spec.runtime_class_name,
         "priorityClassName": kind.spec.priority_class_name or cluster.priority_class,
         "schedulerName": cluster.scheduler_name, **pull_secrets(cluster),
@@ -248,10 +252,10 @@ def _pod(served: Served, cluster: Cluster, name: str) -> dict[str, Json]:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": grace_s(revision),
         "securityContext": pod_security(cluster),
-        "tolerations": tolerations(cluster, served.workspace, served.compute, kind.spec.tolerations),
+        "tolerations": tolerated,
         "initContainers": [own_container(STAGE, STAGE, cluster, ()), *_sidecars(revision, cluster)],
         "containers": [_main(served, cluster)],
-        "volumes": volumes(name, "", None),
+        "volumes": volumes(str(meta["name"]), "", None),
         **{key: value for key, value in optional.items() if value},
     }
 

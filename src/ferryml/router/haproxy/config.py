@@ -101,6 +101,11 @@ def _defaults(options: Options) -> list[list[str]]:
         f"timeout connect {options.connect_timeout_ms}ms",
         "timeout queue 10s",
         "timeout server 1h",
+        # of a machine that is gone nobody tells; its kernel, unlike a busy program, would answer these
+        "option srvtcpka",
+        "srvtcpka-idle 5s",
+        "srvtcpka-intvl 1s",
+        "srvtcpka-cnt 5",
         *(f"http-error status {status} content-type application/json lf-string {body}" for status, body in _own()),
     ]
     return [base, ["defaults fronts from base", "option idle-close-on-response"], for_revisions()]

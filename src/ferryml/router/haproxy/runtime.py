@@ -103,6 +103,7 @@ class Master:
                     self._done(self.ask(pid, f"set server {at} state ready"))
                     return
                 self._done(answer, "New server registered")
+                self._done(self.ask(pid, f"enable health {at}"))
                 self._done(self.ask(pid, f"enable server {at}"))
             case LimitServer():
                 self._done(self.ask(pid, f"set maxconn server {at} {step.limit}"))

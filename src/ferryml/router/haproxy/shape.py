@@ -28,6 +28,10 @@ KEPT = "pool-max-conn -1 pool-purge-delay 100ms"
 long before a model's program closes them (the most hurried well-known ones after 2 s), for a request that crosses such
 an end is lost. A server that HAProxy is told of while it runs keeps none unless it is told to."""
 
+WATCHED = "check inter 1h fastinter 1s downinter 1s fall 1 rise 1 observe layer4 error-limit 1 on-error mark-down"
+"""What cannot be connected to is passed by at once and until it can be again: a pod whose node has just died is named
+by its EndpointSlice for some 40 s. Health checks proper are the kubelet's; these ask only who is down."""
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -40,7 +44,7 @@ class Server:
     @property
     def words(self) -> str:
         """As HAProxy is told of it, in its file and while it runs."""
-        return f"{self.address} maxconn {self.limit} {KEPT}"
+        return f"{self.address} maxconn {self.limit} {KEPT} {WATCHED}"
 
 
 @dataclass(frozen=True, slots=True)
