@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cluster_faults import available, in_pod, kill_container, kill_program, kill_within, remove_pod
+from cluster_faults import available, in_pod, kill_container, kill_program, kill_within, own_pod, remove_pod
 from cluster_play import SYSTEM
 from ferryml.compile.kubernetes.labels import REVISION
 from kubebox import faults
+from kubebox.node import Node
 from serving_cluster_play import NAMESPACE, Serving
 from system_play import Callers, W
 
@@ -21,6 +22,10 @@ PEOPLE = 4
 PHASES = ("mirroring", "step 20 %", "step 50 %", "step 100 %", "promoted")
 NEAR_S = 6.0
 """Between a request and the fault that may have taken it: requests end after 5 s."""
+PATIENCE_S = 10.0
+"""Of callers: whom a dead router kept waiting calls again."""
+PROXIED_S = 5.0
+"""Between a cluster's word that a node is lost and the last kube-proxy that heeds it."""
 BLIND_S = 40.0
 """Until all kubelets have reported again, at the latest."""
 PATIENT = {"max_queue_wait_ms": 20_000, "request_timeout_ms": 20_000}
@@ -43,15 +48,22 @@ class Harm:
     """What a fault may take along: `pod`, the requests in it; `door`, connections to a router; and nothing else.
 
     `nodes`: the cluster itself gave all its nodes up, for kubelets came back late from an API server's absence.
+    `node`: one is gone with its pods, each caller's request within it, and connections to its router till the cluster
+    has noticed (`until`); in clusters as they are installed that takes 40 to 50 s.
     """
 
     at: float
     kind: str
+    until: float = 0.0
 
     def forgives(self, failures: list[tuple[float, int, str]]) -> list[tuple[float, int, str]]:
         """Of these, the ones that it explains; within a pod each caller has one request at a time."""
         if self.kind == "nodes":
             return [one for one in failures if -1 <= one[0] - self.at <= BLIND_S and one[1] in (0, 503)]
+        if self.kind == "node":
+            door = [one for one in failures if self.at - PATIENCE_S <= one[0] <= self.until and one[1] == 0]
+            inside = [one for one in failures if -PATIENCE_S <= one[0] - self.at <= NEAR_S and one[1] in (502, 504)]
+            return door + inside[:PEOPLE]
         near = [one for one in failures if abs(one[0] - self.at) <= NEAR_S]
         refused = [one for one in near if one[1] == 0] if self.kind == "door" else []
         within = [one for one in near if one not in refused and one[1] in (0, 502, 504)]
@@ -64,6 +76,7 @@ class Scene:
     def __init__(self, serving: Serving) -> None:
         self.serving, self.world, self.cluster = serving, serving.world, serving.cluster
         self.harms: list[Harm] = []
+        self.patience_s = 30.0
         self.word = "first"
         """What the champion says."""
         serving.endpoint(POINT)
@@ -71,16 +84,16 @@ class Scene:
 
     # what is wished for
 
-    def deployment(self, says: str) -> dict[str, Any]:
+    def deployment(self, says: str, instances: int = 2) -> dict[str, Any]:
         return self.serving.document(
-            POINT, score=SCORE.format(name=says), instance_count=2,
+            POINT, score=SCORE.format(name=says), instance_count=instances,
             request_settings={"max_concurrent_requests_per_instance": 8, **PATIENT},
         )  # fmt: skip
 
-    def roll(self, name: str, **changes: Any) -> None:
+    def roll(self, name: str, instances: int = 2, **changes: Any) -> None:
         """A rollout of that name to a revision that says it."""
         plan = {
-            "name": name, "deployment": self.deployment(name), "endpoints": [POINT],
+            "name": name, "deployment": self.deployment(name, instances), "endpoints": [POINT],
             "mirror": {"percent": 20, "min_requests": 30}, "steps": [20, 50, 100],
             "per_step": {"min_requests": 10, "min_duration": "8s", "timeout": "5m"},
             "rollback_if": {"max_error_rate": 0.3, "min_requests": 10}, "keep_previous": "1s",
@@ -92,7 +105,9 @@ class Scene:
 
     def callers(self) -> Callers:
         self.harms.clear()
-        return Callers(self.serving.uri(POINT), self.serving.key(POINT), PEOPLE, pause_s=0.08)
+        return Callers(
+            self.serving.uri(POINT), self.serving.key(POINT), PEOPLE, pause_s=0.08, patience_s=self.patience_s
+        )
 
     # what is seen
 
@@ -166,10 +181,22 @@ class Scene:
             for kind in KINDS
         }
 
-    def only(self, revision: str) -> bool:
-        """Whether nothing of any other revision is left."""
+    def only(self, revision: str, leaving: bool = True) -> bool:
+        """Whether nothing of any other revision is left, save (`leaving`) pods that are being removed."""
         alone = all(names == [revision] for names in self.revisions().values())
-        return alone and len(self.pods(revision)) == 2 == len(self.serving.pods(POINT))
+        pods = self.serving.pods(POINT) if leaving else self.serving.objects("pods", POINT)
+        return alone and len(self.pods(revision)) == 2 == len(pods)
+
+    def node_of(self, revision: str) -> Node:
+        """One that carries a pod of it, and neither the tests' way into the cluster nor the agent."""
+        found = {pod["spec"]["nodeName"] for pod in self.pods(revision)}
+        assert len(found) == 2, f"its pods keep apart: {found}"
+        return next(node for node in self.cluster.nodes[1:] if node.name in found)
+
+    def says(self, callers: Callers, word: str, times: int) -> None:
+        """Waits for so many answers of it from now on."""
+        since = time.monotonic()
+        self.serving.until(lambda: callers.answers(since).count((200, f'["{word}"]')) >= times, 60)
 
     def goes_on(self, callers: Callers) -> None:
         """Serving does, after whatever has just been done."""
@@ -206,6 +233,25 @@ class Scene:
             where = ("pod", pod["metadata"]["name"], "-n", NAMESPACE)
             self.harms.append(Harm(time.monotonic(), "pod"))
             self.cluster.kubectl("delete", *where, "--wait=false", "--grace-period=0", "--force")
+
+    def lose(self, node: Node) -> None:
+        """Its plug is pulled; returns once the cluster has noticed."""
+        at = time.monotonic()
+        node.power_off()
+        self.cluster.kubectl("wait", "--for=condition=Ready=Unknown", f"node/{node.name}", "--timeout=90s")
+        self.harms.append(Harm(at, "node", time.monotonic() + PROXIED_S))
+
+    def agent_keeps_to(self, node: Node) -> None:
+        """Agent and gateway are there, and stay there while others are lost."""
+        others = [one.name for one in self.cluster.nodes if one.name != node.name]
+        self.cluster.kubectl("cordon", *others)
+        try:
+            for program in ("ferry-agent", "ferry-gateway"):
+                if own_pod(self.cluster, program)["spec"]["nodeName"] != node.name:
+                    remove_pod(self.cluster, program)
+            self.settled()
+        finally:
+            self.cluster.kubectl("uncordon", *others)
 
     def kill_haproxy(self) -> None:
         """Of the router whose HAProxy was killed least."""

@@ -174,8 +174,8 @@ class World:
 class Callers:
     """People who score without a pause; every answer is kept as (seconds, status, body)."""
 
-    def __init__(self, uri: str, key: str, people: int = 2, pause_s: float = 0.01) -> None:
-        self._uri, self._key, self._pause_s = uri, key, pause_s
+    def __init__(self, uri: str, key: str, people: int = 2, pause_s: float = 0.01, patience_s: float = 30) -> None:
+        self._uri, self._key, self._pause_s, self._patience_s = uri, key, pause_s, patience_s
         self._end, self._lock = threading.Event(), threading.Lock()
         self._kept: list[tuple[float, int, str]] = []
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(people)]
@@ -201,7 +201,7 @@ class Callers:
 
     def _run(self) -> None:
         headers = {"Authorization": f"Bearer {self._key}"}
-        with httpx.Client(trust_env=False, timeout=30, headers=headers) as http:
+        with httpx.Client(trust_env=False, timeout=self._patience_s, headers=headers) as http:
             while not self._end.wait(self._pause_s):
                 began = time.monotonic()
                 try:

@@ -83,6 +83,16 @@ def test_pods_join_their_revisions_as_they_come_and_go(kube, watch) -> None:
     eventually(lambda: one.upstreams()[A] == [])
 
 
+def test_the_last_pod_is_kept_while_it_still_answers_on_its_way_out(kube, watch) -> None:
+    one = watch()
+    one.book.put(an_endpoint(namespace="team"))
+    leaves = a_pod("p1", "10.1.0.1", ready=False, serving=True, terminating=True)
+    put(kube, of_revision(A, leaves, a_pod("p2", "10.1.0.2", ready=False)))
+    eventually(lambda: one.upstreams().get(A) == ["10.1.0.1"])
+    put(kube, of_revision(A, leaves, a_pod("p2", "10.1.0.2")))
+    eventually(lambda: one.upstreams()[A] == ["10.1.0.2"])
+
+
 def test_labels_in_another_namespace_steal_nothing(kube, watch) -> None:
     put(kube, of_revision(A, a_pod("thief", "10.9.9.9"), namespace="other"))
     one = watch()

@@ -7,13 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 from cluster_play import SYSTEM
-from rollout_faults_play import FAULTS, LAST, PAIRS, PHASES, Healing, Scene
+from rollout_faults_play import FAULTS, LAST, PAIRS, PATIENCE_S, PHASES, Healing, Scene
 from serving_cluster_play import installed
 from system_play import Callers
 
 TINY = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
 ROUTERS = {"replicas": 3, "resources": TINY, "sidecarResources": TINY, "tapResources": TINY}
-VALUES = {"cluster": {"lease_s": 6}, "inference": {"router": ROUTERS}}
+VALUES = {
+    "cluster": {"lease_s": 6, "serving_node_lost_s": 10},
+    "gateway": {"store": {"kind": "claim", "size": "1Gi"}},
+    "inference": {"router": ROUTERS},
+}
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -135,6 +139,52 @@ def test_one_that_goes_bad_is_taken_back(scene: Scene, phase: str) -> None:
     assert scene.unexplained(callers, own=candidate if mirror is None else "") == [], scene.harms
 
 
+@pytest.fixture
+def steady(scene: Scene) -> Iterator[Scene]:
+    """Both pods of the champion are ready, and agent and gateway at the node through which tests come in."""
+    scene.agent_keeps_to(scene.cluster.nodes[0])
+    scene.serving.until(lambda: len(scene.ready(scene.champion)) == 2, 90)
+    scene.patience_s = PATIENCE_S
+    yield scene
+    scene.patience_s = 30
+
+
+SLOWLY = {"mirror": None, "steps": [50, 100], "per_step": {"min_requests": 30, "min_duration": "12s", "timeout": "5m"}}
+
+
+@pytest.mark.parametrize("whose", ["champion", "candidate"])
+def test_a_node_may_be_lost_in_the_middle(steady: Scene, whose: str) -> None:
+    """With a pod of that revision and a router; none of it is the new revision's fault, and it comes through."""
+    scene, name, champion = steady, f"lost-{whose}", steady.champion
+    words = {scene.word, name}
+    with scene.callers() as callers:
+        scene.goes_on(callers)
+        scene.roll(name, **SLOWLY)
+        scene.reaches(name, "step 50 %")
+        scene.says(callers, name, 20)
+        candidate = scene.candidate
+        node = scene.node_of({"champion": champion, "candidate": candidate}[whose])
+        try:
+            scene.lose(node)
+            scene.goes_on(callers)
+            told = scene.told(name, "promoted")
+            scene.serving.until(lambda: len(scene.ready(candidate)) == 2, 60)
+            assert node.name not in {pod["spec"]["nodeName"] for pod in scene.ready(candidate)}
+            scene.goes_on(callers)
+        finally:
+            node.revive()
+            scene.cluster.wait_ready([node])
+        scene.settled()
+        scene.serving.until(lambda: scene.only(candidate, leaving=False), 120)
+        scene.goes_on(callers)
+    scene.word = name
+    assert scene.champion == candidate != champion
+    moves = [move["transition"].rpartition("-> ")[2] for move in told["evidence"]]
+    assert moves == ["step 50 %", "step 100 %", "promoted"], "each once"
+    assert scene.unexplained(callers) == [], scene.harms
+    assert {body for status, body in callers.answers() if status == 200} == {f'["{word}"]' for word in words}
+
+
 def test_routers_that_all_end_at_once_are_soon_gone(scene: Scene) -> None:
     """Each hears of the others' ends and reads its files anew meanwhile; their grace is minutes."""
     scene.settled()
@@ -146,3 +196,32 @@ def test_routers_that_all_end_at_once_are_soon_gone(scene: Scene) -> None:
     with scene.callers() as callers:
         scene.goes_on(callers)
     assert callers.failures() == []
+
+
+def test_a_node_may_be_drained_in_the_middle(steady: Scene) -> None:
+    """With the only pod of a candidate: the old one answers alone until another is ready, and nobody notices.
+
+    The last test: what serves has one pod afterwards.
+    """
+    scene, name, champion = steady, "drained", steady.champion
+    with scene.callers() as callers:
+        scene.goes_on(callers)
+        scene.roll(name, instances=1, **SLOWLY)
+        scene.reaches(name, "step 50 %")
+        scene.says(callers, name, 10)
+        candidate = scene.candidate
+        (pod,) = scene.pods(candidate)
+        node = pod["spec"]["nodeName"]
+        try:
+            options = ("--delete-emptydir-data", "--ignore-daemonsets", "--timeout=150s")
+            scene.cluster.kubectl("drain", node, *options, limit_s=160)
+            told = scene.told(name, "promoted")
+        finally:
+            scene.cluster.kubectl("uncordon", node)
+        assert scene.ready(candidate)[0]["spec"]["nodeName"] != node
+        scene.settled()
+        scene.goes_on(callers)
+    assert scene.champion == candidate != champion
+    moves = [move["transition"].rpartition("-> ")[2] for move in told["evidence"]]
+    assert moves == ["step 50 %", "step 100 %", "promoted"]
+    assert scene.unexplained(callers) == []

@@ -12,7 +12,7 @@ from ferryml.backends.kubernetes.kinds import ENDPOINT_SLICES, SECRETS
 from ferryml.backends.kubernetes.kube import Kube, Manifest, labels_of, namespace_of
 from ferryml.backends.kubernetes.router_table import TABLE, read_table
 from ferryml.backends.kubernetes.routers import PEERS
-from ferryml.backends.kubernetes.slices import SERVICE, places_of
+from ferryml.backends.kubernetes.slices import SERVICE, last_places_of, places_of
 from ferryml.compile.kubernetes.labels import KIND, REVISION
 from ferryml.domain.errors import Refused
 from ferryml.domain.routes import Peer, RouterTable
@@ -91,7 +91,7 @@ class KubeTable:
         return len(self._addresses(revision))
 
     def _addresses(self, revision: str) -> list[tuple[str, int]]:
-        return [(one.host, one.port) for one in places_of(self._pods.select(revision), PORT)]
+        return [(one.host, one.port) for one in last_places_of(self._pods.select(revision), PORT)]
 
     def _sync(self, informers: Sequence[Informer], tell: Tell, over: threading.Event) -> None:
         """Tell nothing that is known by half: revisions would lose their pods."""

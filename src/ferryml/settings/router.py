@@ -32,7 +32,7 @@ class RouterSettings(Settings):
         int, Field(ge=1), Knob("Connections from callers at once; further ones wait in the kernel.", unit="connections")
     ] = 2000
     connect_timeout_s: Annotated[
-        float, Field(gt=0), Knob("Longest wait for a connection to a model server.", unit="s")
+        float, Field(gt=0), Knob("Longest wait for a connection to a model server; then another is tried.", unit="s")
     ] = 2
     idle_timeout_s: Annotated[
         float, Field(gt=0), Knob("How long an idle connection of a caller is kept.", unit="s")

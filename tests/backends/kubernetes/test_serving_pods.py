@@ -150,6 +150,13 @@ def test_one_whose_node_fell_silent_did_not_fail():
     assert sight(lost).code == "ResourceNotReady"
 
 
+def test_one_that_has_just_started_does_not_fail_yet():
+    fresh = runs(started=True, state={"running": {"startedAt": "2026-01-01T00:00:05Z"}})
+    for changed, state in (("2026-01-01T00:00:03Z", "starting"), ("2026-01-01T00:00:09Z", "unready")):
+        fresh["conditions"] = [{"type": "Ready", "status": "False", "lastTransitionTime": changed}]
+        assert sight(fresh).state == state
+
+
 def test_where_to_read_what_was_printed():
     pod = a_pod(crashed(restarts=2))
     assert (starts_of(pod, "main"), has_restarted(pod, "main")) == (2, True)

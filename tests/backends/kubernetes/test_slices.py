@@ -2,7 +2,7 @@
 
 import pytest
 
-from ferryml.backends.kubernetes.slices import Place, places_of
+from ferryml.backends.kubernetes.slices import Place, last_places_of, places_of
 from slices_play import a_pod, a_slice
 
 
@@ -38,3 +38,17 @@ def test_what_is_no_pod_with_an_address_is_left_out():
     assert places_of([a_slice("m", {**a_pod("a", "x"), "addresses": []})], "score") == ()
     assert places_of([a_slice("m", a_pod("a", "example.com"), addressType="FQDN")], "score") == ()
     assert places_of([a_slice("m", endpoints=None)], "score") == ()
+
+
+def test_the_last_ones_go_on_until_they_stop_answering():
+    leaves = a_pod("a", "10.1.0.1", ready=False, serving=True, terminating=True)
+    dead = a_pod("b", "10.1.0.2", ready=False, serving=False, terminating=True)
+    unready = a_pod("c", "10.1.0.3", ready=False, serving=False)
+    ready = a_pod("d", "10.1.0.4")
+
+    def names(*pods):
+        return [one.pod for one in last_places_of([a_slice("m", *pods)], "score")]
+
+    assert names(leaves, dead, unready) == ["a"]
+    assert names(leaves, dead, unready, ready) == ["d"]
+    assert names(dead, unready) == []

@@ -127,7 +127,7 @@ def _main(pod: Manifest, printed: Printed) -> Sight:
         losing = keeps_losing_workers(printed.present)
         if losing:
             return _losing(printed.present, restarts)
-        if found.get("started"):
+        if found.get("started") and (ended or _was_ready(pod, found)):
             return Sight("unready", "ResourceNotReady", f"{_probe(pod)} fails", restarts=restarts)
         if not ended:
             return Sight("starting", reason=f"the program runs; {_probe(pod)} does not succeed yet")
@@ -138,6 +138,16 @@ def _main(pod: Manifest, printed: Printed) -> Sight:
     most = GIVE_UP_AFTER_OOM if crash.code == "PodOutOfMemory" else GIVE_UP_AFTER
     final = crash.state == "failed" or starts >= (1 if crash.code == "ResourceNotReady" else most)
     return replace(crash, state="failed" if final else "exited", restarts=restarts)
+
+
+def _was_ready(pod: Manifest, container: Manifest) -> bool:
+    """Since its program began: between its first answer to the startup probe and that to the readiness probe, not yet.
+
+    A kubelet dates `Ready` by its last change, which for one that never was is the pod's own beginning.
+    """
+    changed = str(condition_of(pod, "Ready").get("lastTransitionTime") or "")
+    began = str(container["state"]["running"].get("startedAt") or "")
+    return not (changed and began) or datetime.fromisoformat(changed) > datetime.fromisoformat(began)
 
 
 def _crash(pod: Manifest, ended: Mapping[str, Any], printed: Printed) -> Sight:

@@ -25,14 +25,25 @@ def places_of(bodies: Iterable[Manifest], port: str, leaving: bool = False) -> t
     return tuple(sorted({place for body in bodies for place in _places(body, port, leaving)}))
 
 
-def _places(body: Manifest, port: str, leaving: bool) -> Iterator[Place]:
+def last_places_of(bodies: Iterable[Manifest], port: str) -> tuple[Place, ...]:
+    """The same; where none takes requests, those on their way out that still answer, as kube-proxy has it (KEP-1669).
+
+    The only pod of a revision that is drained goes on until others have been told to answer in its stead.
+    """
+    known = tuple(bodies)
+    return places_of(known, port) or tuple(
+        sorted({place for body in known for place in _places(body, port, leaving=True, serving=True)})
+    )
+
+
+def _places(body: Manifest, port: str, leaving: bool, serving: bool = False) -> Iterator[Place]:
     number = next((one.get("port") for one in body.get("ports") or () if one.get("name") == port), None)
     if not number or body.get("addressType") not in ("IPv4", "IPv6"):
         return
     for endpoint in body.get("endpoints") or ():
         pod = endpoint.get("targetRef") or {}
         said = endpoint.get("conditions") or {}
-        fits = _takes(said) or (leaving and said.get("terminating"))
+        fits = _takes(said) or (leaving and said.get("terminating") and (said.get("serving") or not serving))
         if pod.get("kind") == "Pod" and fits and endpoint.get("addresses"):
             yield Place(str(pod["name"]), str(endpoint["addresses"][0]), int(number))
 
