@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from cluster_faults import available, in_pod, kill_container, kill_program, kill_within, own_pod, remove_pod
@@ -50,6 +51,7 @@ class Harm:
     `nodes`: the cluster itself gave all its nodes up, for kubelets came back late from an API server's absence.
     `node`: one is gone with its pods, each caller's request within it, and connections to its router till the cluster
     has noticed (`until`); in clusters as they are installed that takes 40 to 50 s.
+    `leaving`: a router is drained; of each connection that was kept to it the last request may come too late.
     """
 
     at: float
@@ -64,6 +66,9 @@ class Harm:
             door = [one for one in failures if self.at - PATIENCE_S <= one[0] <= self.until and one[1] == 0]
             inside = [one for one in failures if -PATIENCE_S <= one[0] - self.at <= NEAR_S and one[1] in (502, 504)]
             return door + inside[:PEOPLE]
+        if self.kind == "leaving":
+            late = [one for one in failures if one[0] >= self.at and one[1] == 503 and '"Unavailable"' in one[2]]
+            return late[:PEOPLE]
         near = [one for one in failures if abs(one[0] - self.at) <= NEAR_S]
         refused = [one for one in near if one[1] == 0] if self.kind == "door" else []
         within = [one for one in near if one not in refused and one[1] in (0, 502, 504)]
@@ -143,7 +148,9 @@ class Scene:
 
         def there() -> bool:
             now = self.phase(name)
-            assert now == phase or now not in ended, f"{now} instead of {phase}: {self.rollout()}\n{self.story()}"
+            assert now == phase or now not in ended, (
+                f"{now} instead of {phase}: {self.rollout()}\n{self.serving.story()}"
+            )
             return now == phase or (phase in ended and not now)
 
         self.serving.until(there, within_s)
@@ -188,7 +195,7 @@ class Scene:
         return alone and len(self.pods(revision)) == 2 == len(pods)
 
     def node_of(self, revision: str) -> Node:
-        """One that carries a pod of it, and neither the tests' way into the cluster nor the agent."""
+        """One that carries a pod of it, and not the tests' way into the cluster."""
         found = {pod["spec"]["nodeName"] for pod in self.pods(revision)}
         assert len(found) == 2, f"its pods keep apart: {found}"
         return next(node for node in self.cluster.nodes[1:] if node.name in found)
@@ -210,7 +217,26 @@ class Scene:
         for harm in self.harms:
             forgiven = harm.forgives(left)
             left = [one for one in left if one not in forgiven]
+        if left:
+            print(self._evidence(left))
         return left
+
+    def _evidence(self, left: list[tuple[float, int, str]]) -> str:
+        """What failed when, what was lost when, and what routers said."""
+        kinds: dict[str, list[float]] = {}
+        for at, status, body in left:
+            found = re.search(r'"code": "(\w+)", "message": "([^"]{0,60})', body)
+            kinds.setdefault(f"{status} {found.groups() if found else body[:100]}", []).append(at)
+        lines = [f"{len(at)} x {kind}: {min(at):.1f} to {max(at):.1f}" for kind, at in kinds.items()]
+        lines += [str(harm) for harm in self.harms]
+        lines.append(f"now: {time.monotonic():.1f} {datetime.now(UTC)}")
+        lines.append(self.cluster.kubectl("get", "events", "-n", "default", "--sort-by=.lastTimestamp")[-3000:])
+        for pod in self.routers():
+            said = self.cluster.kubectl(
+                "logs", "-n", SYSTEM, pod["metadata"]["name"], "-c", "haproxy", "--timestamps", "--tail=60", check=False
+            )
+            lines += [pod["metadata"]["name"], pod["spec"]["nodeName"], said]
+        return "\n".join(lines)
 
     def _look_for_lost_nodes(self) -> None:
         """Nodes that the cluster gave up at once are nobody's pods and doors; a machine with too much to do does so."""
@@ -241,12 +267,18 @@ class Scene:
         self.cluster.kubectl("wait", "--for=condition=Ready=Unknown", f"node/{node.name}", "--timeout=90s")
         self.harms.append(Harm(at, "node", time.monotonic() + PROXIED_S))
 
-    def agent_keeps_to(self, node: Node) -> None:
-        """Agent and gateway are there, and stay there while others are lost."""
+    def drain(self, node: str) -> None:
+        """As IT does before it works on a node; returns once all pods of it have gone."""
+        self.harms.append(Harm(time.monotonic(), "leaving"))
+        options = ("--delete-emptydir-data", "--ignore-daemonsets", "--timeout=150s")
+        self.cluster.kubectl("drain", node, *options, limit_s=160)
+
+    def keeps_to(self, node: Node, *programs: str) -> None:
+        """These are there, and stay there while others are lost."""
         others = [one.name for one in self.cluster.nodes if one.name != node.name]
         self.cluster.kubectl("cordon", *others)
         try:
-            for program in ("ferry-agent", "ferry-gateway"):
+            for program in programs:
                 if own_pod(self.cluster, program)["spec"]["nodeName"] != node.name:
                     remove_pod(self.cluster, program)
             self.settled()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from cluster_faults import own_pod
 from cluster_play import SYSTEM
+from kubebox.node import Node
 from rollout_faults_play import FAULTS, LAST, PAIRS, PATIENCE_S, PHASES, Healing, Scene
 from serving_cluster_play import installed
 from system_play import Callers
@@ -142,7 +144,7 @@ def test_one_that_goes_bad_is_taken_back(scene: Scene, phase: str) -> None:
 @pytest.fixture
 def steady(scene: Scene) -> Iterator[Scene]:
     """Both pods of the champion are ready, and agent and gateway at the node through which tests come in."""
-    scene.agent_keeps_to(scene.cluster.nodes[0])
+    scene.keeps_to(scene.cluster.nodes[0], "ferry-agent", "ferry-gateway")
     scene.serving.until(lambda: len(scene.ready(scene.champion)) == 2, 90)
     scene.patience_s = PATIENCE_S
     yield scene
@@ -155,15 +157,27 @@ SLOWLY = {"mirror": None, "steps": [50, 100], "per_step": {"min_requests": 30, "
 @pytest.mark.parametrize("whose", ["champion", "candidate"])
 def test_a_node_may_be_lost_in_the_middle(steady: Scene, whose: str) -> None:
     """With a pod of that revision and a router; none of it is the new revision's fault, and it comes through."""
-    scene, name, champion = steady, f"lost-{whose}", steady.champion
-    words = {scene.word, name}
+    loses_a_node(steady, f"lost-{whose}", lambda old, new: steady.node_of(old if whose == "champion" else new))
+
+
+def test_the_agents_node_may_be_lost_in_the_middle(steady: Scene) -> None:
+    """The rollout stands still until another agent goes on with it."""
+    node = steady.cluster.nodes[1]
+    steady.keeps_to(node, "ferry-agent")
+    loses_a_node(steady, "lost-agent", lambda old, new: node)
+    assert own_pod(steady.cluster, "ferry-agent")["spec"]["nodeName"] != node.name
+
+
+def loses_a_node(scene: Scene, name: str, which: Callable[[str, str], Node]) -> None:
+    """In a step of a rollout with a good candidate; `which` is told of both revisions."""
+    champion, words = scene.champion, {scene.word, name}
     with scene.callers() as callers:
         scene.goes_on(callers)
         scene.roll(name, **SLOWLY)
         scene.reaches(name, "step 50 %")
         scene.says(callers, name, 20)
         candidate = scene.candidate
-        node = scene.node_of({"champion": champion, "candidate": candidate}[whose])
+        node = which(champion, candidate)
         try:
             scene.lose(node)
             scene.goes_on(callers)
@@ -199,7 +213,7 @@ def test_routers_that_all_end_at_once_are_soon_gone(scene: Scene) -> None:
 
 
 def test_a_node_may_be_drained_in_the_middle(steady: Scene) -> None:
-    """With the only pod of a candidate: the old one answers alone until another is ready, and nobody notices.
+    """With the only pod of a candidate: the old one answers alone until another is ready.
 
     The last test: what serves has one pod afterwards.
     """
@@ -213,8 +227,7 @@ def test_a_node_may_be_drained_in_the_middle(steady: Scene) -> None:
         (pod,) = scene.pods(candidate)
         node = pod["spec"]["nodeName"]
         try:
-            options = ("--delete-emptydir-data", "--ignore-daemonsets", "--timeout=150s")
-            scene.cluster.kubectl("drain", node, *options, limit_s=160)
+            scene.drain(node)
             told = scene.told(name, "promoted")
         finally:
             scene.cluster.kubectl("uncordon", node)
