@@ -24,9 +24,23 @@ def there(play):
     return made
 
 
-def test_its_site_notices_nothing_and_the_other_gets_everything(there):
+def by_update(there, compute):
+    return there.update(compute=compute)
+
+
+def by_put(there, compute):
+    """As `ferry apply` does: the whole document."""
+    document = {"name": NAME, "compute": compute, "auth_mode": "key"}
+    return endpoints.put(there.deps, OWNER, WORKSPACE, NAME, document)
+
+
+ways = pytest.mark.parametrize("way", [by_update, by_put])
+
+
+@ways
+def test_its_site_notices_nothing_and_the_other_gets_everything(there, way):
     before, keys = there.sites["c1"].wish(), one_endpoint.keys(there.deps, OWNER, WORKSPACE, NAME)
-    assert there.update(compute=["c1", "c2"])["compute"] == ["c1", "c2"]
+    assert way(there, ["c1", "azureml:c2"])["compute"] == ["c1", "c2"]
     there.calm()
     assert there.sites["c1"].wish() == before
     seen = there.seen()
@@ -48,21 +62,23 @@ def test_what_was_predicted_before_can_still_be_traced(there):
     assert old in there.shown()["ferry"]["sites"]["c1"]["revisions"]
 
 
-def test_what_the_other_compute_cannot_have_leaves_it_as_it_is(there):
+@ways
+def test_what_the_other_compute_cannot_have_leaves_it_as_it_is(there, way):
     with pytest.raises(FerryError):
-        there.update(compute=["c1", "nowhere"])
+        way(there, ["c1", "nowhere"])
     assert there.seen()["compute"] == "c1"
 
 
-def test_not_while_something_is_under_way(there):
+@ways
+def test_not_while_something_is_under_way(there, way):
     document = there.sites["c1"].document(environment_variables={"A": "1"})
     there.renew(environment_variables={"A": "1"})
     with pytest.raises(Conflict):
-        there.update(compute=["c1", "c2"])
+        way(there, ["c1", "c2"])
     there.says("c1")
     rollouts.create(there.deps, OWNER, WORKSPACE, {"name": "r", "deployment": document, "endpoints": [NAME]})
     with pytest.raises(Conflict) as caught:
-        there.update(compute=["c1", "c2"])
+        way(there, ["c1", "c2"])
     assert "rollout r" in caught.value.message
 
 
@@ -78,8 +94,9 @@ def test_separate_keys_stay_with_their_compute(play):
     assert found["c2"] != keys
 
 
-def test_a_list_of_one_is_a_list(there):
-    there.update(compute=["c1"])
+@ways
+def test_a_list_of_one_is_a_list(there, way):
+    way(there, ["c1"])
     assert there.seen()["compute"] == ["c1"]
     there.update(compute="azureml:c1", traffic={"blue": 0})
     there.calm()

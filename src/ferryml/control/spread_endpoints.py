@@ -136,12 +136,15 @@ def update(deps: Deps, caller: Caller, workspace: str, name: str, changes: Mappi
 
 
 def put(deps: Deps, caller: Caller, workspace: str, name: str, document: Mapping[str, Any]) -> Json:
-    """Create it, or bring an existing one to what the document says; traffic that is not mentioned stays."""
+    """Create it, or bring an existing one to what the document says; traffic that is not mentioned stays.
+
+    A list of computes makes one that is on one compute into one on several, as `update` does.
+    """
     allow(caller, "endpoint.write", workspace)
     with deps.store.read() as tx:
         need_workspace(tx, workspace)
         there = tx.get("endpoint", workspace, name)
-    if not (spread(there) if there else several(document.get("compute"))):
+    if not several(document.get("compute")) and not (there and spread(there)):
         return endpoints.put(deps, caller, workspace, name, document)
     whole = named(document, name)
     if there is None:
