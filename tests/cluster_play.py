@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,16 +137,10 @@ class World:
 
     def close(self) -> None:
         """Sites first, so that nothing waits for a server that is gone."""
-        for cluster, namespaces in self._installed:
-            gone = (SYSTEM, ENVIRONMENTS, *(name for name in namespaces if name != "default"))
-            # pods first: a namespace waits as long as the grace of a router that it saw. All of it is awaited, for the
-            # next world may be installed under the same name
-            for what in (("deployments",), ("pods", "--grace-period=0", "--force")):
-                cluster.kubectl("delete", *what, "--all", "-n", SYSTEM, "--timeout=60s", check=False, limit_s=90)
-            cluster.kubectl(
-                "delete", "namespace", *gone, "--ignore-not-found", "--timeout=90s", check=False, limit_s=100
-            )
-            cluster.kubectl("delete", "clusterroles,clusterrolebindings", OURS, check=False)
+        # a cluster that has ended took all of it along
+        there = [one for one in self._installed if one[0].kubeconfig.exists()]
+        with ThreadPoolExecutor() as several:
+            list(several.map(lambda one: _clear(*one), there))
         if self._server is not None and self._server.poll() is None:
             self._server.terminate()
             try:
@@ -228,6 +223,17 @@ class World:
             return self.api.get("/version").status_code == 200
         except httpx.HTTPError:
             return False
+
+
+def _clear(cluster: Cluster, namespaces: Sequence[str]) -> None:
+    """All of it is awaited, for the next world may be installed under the same name."""
+    gone = (SYSTEM, ENVIRONMENTS, *(name for name in namespaces if name != "default"))
+    # pods first, and who would make them anew: Kubernetes looks again at a namespace in which it saw a router only
+    # after half of that one's grace
+    for what in (("deployments,replicasets",), ("pods", "--grace-period=0", "--force")):
+        cluster.kubectl("delete", *what, "--all", "-n", SYSTEM, "--timeout=60s", check=False, limit_s=90)
+    cluster.kubectl("delete", "namespace", *gone, "--ignore-not-found", "--timeout=90s", check=False, limit_s=100)
+    cluster.kubectl("delete", "clusterroles,clusterrolebindings", OURS, check=False)
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
