@@ -60,7 +60,7 @@ def test_what_was_begun_is_taken_back(files, tmp_path, monkeypatch):
     stage.stop()
     deleted = [line.split(" delete ")[1] for line in asked() if " delete " in line]
     assert [line.split(" --")[0] for line in deleted] == [
-        f"namespace {SYSTEM}", f"namespace {ENVIRONMENTS}", f"namespace {TEAM}",
+        "deployments,replicasets", "pods", f"namespace {SYSTEM} {ENVIRONMENTS} {TEAM}",
         "clusterroles,clusterrolebindings -l app.kubernetes.io/part-of=ferry",
     ]  # fmt: skip
     assert all(str(files[0]) in line for line in asked() if " delete " in line)

@@ -142,12 +142,9 @@ class ClusterStage(Stage):
     def stop(self) -> None:
         """Also takes everything out of the clusters again, as far as they can be reached."""
         super().stop()
-        while self._definitions:
-            name, before = self._definitions.popitem()
-            try:
-                _clear(self._known[name], before)
-            except FerryError as error:
-                self.say(f"something may be left in the cluster of {name}: {error.message}", mark="!")
+        left, self._definitions = self._definitions, {}
+        with ThreadPoolExecutor() as several:
+            list(several.map(self._leave, left.items()))
 
     def how_to_stop(self) -> list[str]:
         """The clusters, too."""
@@ -169,6 +166,13 @@ class ClusterStage(Stage):
             )  # fmt: skip
         self._definitions[name] = _definitions(kubectl)
         kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TEAM}})
+
+    def _leave(self, left: tuple[str, set[str]]) -> None:
+        name, before = left
+        try:
+            _clear(self._known[name], before)
+        except FerryError as error:
+            self.say(f"something may be left in the cluster of {name}: {error.message}", mark="!")
 
     def _certify(self) -> tuple[Path, Path]:
         made = certified(None, ("127.0.0.1", "localhost", self._clusters.host), SystemDice().now())
@@ -225,10 +229,15 @@ def _definitions(kubectl: Kubectl) -> set[str]:
 
 
 def _clear(kubectl: Kubectl, before: set[str]) -> None:
-    """Ferry's programs first, so that nobody makes anew what is removed."""
+    """Ferry's programs first, so that nobody makes anew what is removed.
+
+    A router has minutes to end, and Kubernetes looks again at a namespace in which it saw one after half of that; here
+    its callers are gone.
+    """
     gone = ("--ignore-not-found", "--timeout=100s")
-    for namespace in (SYSTEM, ENVIRONMENTS, TEAM):
-        kubectl.run("delete", "namespace", namespace, *gone)
+    kubectl.run("delete", "deployments,replicasets", "--all", "-n", SYSTEM, *gone)
+    kubectl.run("delete", "pods", "--all", "-n", SYSTEM, "--grace-period=1", *gone)
+    kubectl.run("delete", "namespace", SYSTEM, ENVIRONMENTS, TEAM, *gone)
     kubectl.run("delete", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/part-of=ferry", *gone)
     if made := sorted(_definitions(kubectl) - before):
         kubectl.run("delete", *made, *gone)
