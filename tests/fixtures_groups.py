@@ -17,11 +17,15 @@ BARE = (
     "test_quickstart.py",
 )
 SERVING = ("test_records.py", "test_router.py", "test_scaling.py", "test_serving.py")
-GROUPS = dict.fromkeys(ROUGH, "rough") | dict.fromkeys(BARE, "bare") | dict.fromkeys(SERVING, "serving")
+TWO = ("test_patterns.py", "test_spread.py")
+"""On the same two clusters; the last one ends them."""
+GROUPS = {
+    name: group
+    for group, names in {"rough": ROUGH, "bare": BARE, "serving": SERVING, "two": TWO}.items()
+    for name in names
+}
 """Of cluster tests by file, so that groups take about as long; others that are not here share one site."""
-LONGEST = (
-    "test_patterns.py", "serving", "rough", "test_rollout_faults.py", "site", "bare", "test_demo_kubernetes.py",
-)  # fmt: skip
+LONGEST = ("two", "serving", "rough", "test_rollout_faults.py", "site", "bare", "test_demo_kubernetes.py")
 """Groups of cluster tests; files among them have clusters of their own. The longest begin first."""
 
 

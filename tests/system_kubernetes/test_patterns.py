@@ -28,7 +28,6 @@ def patterns(
         yield made
         for cluster in (made.cloud, made.onprem):
             cluster.kubectl("delete", "namespace", *PATTERNS, "--wait=false", "--ignore-not-found")
-    clusters.end("cloud", "plant")
 
 
 def runs(patterns: Patterns, pattern: str) -> list[dict]:
