@@ -98,8 +98,10 @@ class World:
             "ca": {"pem": self.authority.bundle.read_text()},
             "gateway": {"store": {"kind": "ephemeral"}},
         }
+        chosen = merged(chosen, values or {})
+        programs = ("gateway", "router") if chosen.get("inference", {}).get("enabled") else ("gateway",)
         file = self.folder / f"{site}-values.json"
-        file.write_text(json.dumps(merged(chosen, values or {})))
+        file.write_text(json.dumps(chosen))
         # one that a release of another name has left is not taken over
         cluster.kubectl("delete", "namespace", ENVIRONMENTS, "--ignore-not-found", "--timeout=60s", limit_s=90)
         try:
@@ -108,8 +110,10 @@ class World:
             )
             self._installed.append((cluster, namespaces))
             until(lambda: self.get(f"/sites/{site}")["provisioning_state"] == "Online", INSTALL_LIMIT_S, self.tail)
-            # a compute is not attached to a site whose gateway is still starting
-            cluster.kubectl("rollout", "status", "-n", SYSTEM, "deployment/ferry-gateway", "--timeout=90s", limit_s=100)
+            # a compute is not attached to a site whose programs are still starting
+            for name in programs:
+                whose = ("-n", SYSTEM, f"deployment/ferry-{name}")
+                cluster.kubectl("rollout", "status", *whose, "--timeout=150s", limit_s=160)
         except BaseException:
             print(self.tail_of(cluster), file=sys.stderr)
             raise

@@ -34,6 +34,7 @@ def test_the_loop_closes_on_two_clusters_and_nothing_stays(component, tmp_path: 
     done = subprocess.run(
         [sys.executable, str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
+    print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     at = -1
     for step in STEPS:

@@ -97,10 +97,13 @@ class ClusterStage(Stage):
             list(several.map(lambda name: self._install(client, name), SITES))
         for name in SITES:
             self.online(client, name, JOIN_LIMIT_S)
+            # a compute is not attached to a site whose programs are still starting
+            for program in ("gateway", "router") if name == "onprem" else ("gateway",):
+                whose = ("-n", SYSTEM, f"deployment/ferry-{program}")
+                self._known[name].run("rollout", "status", *whose, "--timeout=150s")
             client.computes.create({"name": name, "type": "kubernetes", "site": name, "namespace": TEAM})
             self.say(f"Ferry runs in the cluster of {name} and has dialled in")
         onprem = self._known["onprem"]
-        onprem.run("rollout", "status", "-n", SYSTEM, "deployment/ferry-router", "--timeout=150s")
         ports = f"{self._router_port}:https"
         self.launch("router", onprem.argv("port-forward", "-n", SYSTEM, "service/ferry-router", ports))
 
