@@ -51,7 +51,6 @@ class Harm:
     `nodes`: the cluster itself gave all its nodes up, for kubelets came back late from an API server's absence.
     `node`: one is gone with its pods, each caller's request within it, and connections to its router till the cluster
     has noticed (`until`); in clusters as they are installed that takes 40 to 50 s.
-    `leaving`: a router is drained; of each connection that was kept to it the last request may come too late.
     """
 
     at: float
@@ -66,9 +65,6 @@ class Harm:
             door = [one for one in failures if self.at - PATIENCE_S <= one[0] <= self.until and one[1] == 0]
             inside = [one for one in failures if -PATIENCE_S <= one[0] - self.at <= NEAR_S and one[1] in (502, 504)]
             return door + inside[:PEOPLE]
-        if self.kind == "leaving":
-            late = [one for one in failures if one[0] >= self.at and one[1] == 503 and '"Unavailable"' in one[2]]
-            return late[:PEOPLE]
         near = [one for one in failures if abs(one[0] - self.at) <= NEAR_S]
         refused = [one for one in near if one[1] == 0] if self.kind == "door" else []
         within = [one for one in near if one not in refused and one[1] in (0, 502, 504)]
@@ -269,7 +265,6 @@ class Scene:
 
     def drain(self, node: str) -> None:
         """As IT does before it works on a node; returns once all pods of it have gone."""
-        self.harms.append(Harm(time.monotonic(), "leaving"))
         options = ("--delete-emptydir-data", "--ignore-daemonsets", "--timeout=150s")
         self.cluster.kubectl("drain", node, *options, limit_s=160)
 

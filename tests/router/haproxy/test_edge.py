@@ -1,6 +1,7 @@
 """What the first tier does beyond the contract of all routers: kept connections, HTTP/2, CORS, hostile callers."""
 
 import asyncio
+import socket
 
 import httpx
 import pytest
@@ -22,6 +23,30 @@ async def test_a_crash_on_a_kept_connection_is_502_too(on):
         assert (await read_answer(reader)).status == status, manner
     assert len(model.seen) == 6, "never sent twice"
     writer.close()
+
+
+async def test_the_last_request_of_a_kept_connection_is_answered(on):
+    """HAProxy ends, and nobody comes after it: the inner tier takes no more connections."""
+    play = await on()
+    await play.serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", play.port)
+    writer.write(ONE)
+    assert (await read_answer(reader)).status == 200
+    ending = asyncio.create_task(asyncio.to_thread(play.router.haproxy.end, 20))
+    await until(lambda: _refuses(play.port))
+    writer.write(ONE)
+    assert (await read_answer(reader)).status == 200
+    assert await reader.read() == b"", "and closed then"
+    writer.close()
+    await ending
+
+
+def _refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return True
+    return False
 
 
 async def test_an_idle_caller_may_wait_for_a_slow_model(on):

@@ -21,8 +21,14 @@ LEAVE_S = 5
 GRACE_S = 330
 """Beyond the longest request."""
 _SELECTOR = {"app.kubernetes.io/name": ROUTER}
+_LEAVE = (
+    "leave() { python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(2); "
+    f's.connect("{FOLDER}/run/admin.sock"); s.sendall(b"add map {FOLDER}/files/maps/state leaving 1\\n"); '
+    "s.recv(99)' 2>/dev/null; }; "
+)
+"""Says that this HAProxy ends without a successor, as it does for those that read their files anew."""
 _HAPROXY = (
-    'trap "over=1; kill -USR1 \\$child 2>/dev/null" TERM; '
+    _LEAVE + 'trap "over=1; leave; kill -USR1 \\$child 2>/dev/null" TERM; '
     f'until [ "$over" ] || [ -s {FOLDER}/files/haproxy.cfg ]; do sleep 0.1; done; [ -z "$over" ] || exit 0; '
     f"/usr/sbin/haproxy -W -S {FOLDER}/run/master.sock,mode,600,level,admin -f {FOLDER}/files/haproxy.cfg & child=$!; "
     '[ "$over" ] || wait $child; code=$?; [ "$over" ] || exit $code; '

@@ -207,6 +207,8 @@ def _passed_on() -> list[str]:
         f"http-response wait-for-body time {LONGEST_REQUEST_S}s if {copied}",
         f"http-response wait-for-body time {LONGEST_REQUEST_S}s if {labelled}",
         f"http-response set-var(txn.sb) res.body if {copied} or {labelled}",
+        # HAProxy ends, and with it the inner tier that new requests on old connections would ask: they pass it by
+        "use_backend %[var(txn.be)] if { stopping } { str(leaving),map(@MAPS@/state) -m found }",
         "default_backend inner",
     ]
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ferryml.domain.errors import Defect, Refused, Unavailable
@@ -71,6 +72,8 @@ class Haproxy:
         process = self._process
         if process is None:
             return
+        with suppress(Unavailable):  # one that does not answer has nothing to finish
+            self._master.leave()
         for number, wait_s in ((signal.SIGUSR1, drain_s), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
             if process.poll() is None and wait_s > 0:
                 process.send_signal(number)

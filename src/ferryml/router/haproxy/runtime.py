@@ -66,6 +66,10 @@ class Master:
                 for step in steps:
                     self._map(worker, step)
 
+    def leave(self) -> None:
+        """Before HAProxy is ended for good: nobody comes after the current worker."""
+        self.ask(self.current(), f"add map {self._folder}/maps/state leaving 1")
+
     def put_servers(self, steps: Iterable[ServerStep]) -> None:
         """On the current worker alone: the others take no more requests. Raises Unavailable."""
         steps = list(steps)

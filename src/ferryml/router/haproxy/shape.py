@@ -12,7 +12,8 @@ from ferryml.domain.routes import EndpointRoute, Peer, RevisionRoute, RouterTabl
 SCALE = 10_000
 """Shares are told to HAProxy in parts of this."""
 
-MAPS = ("endpoints", "keys", "tokens", "deployments", "revisions", "timeouts", "owners")
+MAPS = ("endpoints", "keys", "tokens", "deployments", "revisions", "timeouts", "owners", "state")
+"""`state` is written by whoever ends HAProxy for good: see `edge`."""
 
 _NAME = re.compile(r"[A-Za-z][-A-Za-z0-9]{0,63}")
 _DEPLOYMENT = re.compile(r"[A-Za-z0-9][-_.A-Za-z0-9]{0,63}")
