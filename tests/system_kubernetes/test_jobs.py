@@ -67,8 +67,8 @@ def test_cancel_keeps_what_was_written(joined: World) -> None:
 
 
 def test_a_timeout_ends_the_job_and_says_so(joined: World) -> None:
-    joined.submit("slow", "sleep 1000", "team-a", limits={"timeout": 3})
-    job = joined.settles("slow")
+    joined.submit("overdue", "sleep 1000", "team-a", limits={"timeout": 3})
+    job = joined.settles("overdue")
     assert (job["status"], job["ferry"]["code"]) == ("Canceled", "TimedOut")
 
 
