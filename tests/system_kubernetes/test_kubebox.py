@@ -288,11 +288,10 @@ def test_images_are_built_and_pulled_with_a_password(clusters, cluster, new_name
     place(site, namespace, probe("friend", main=main, imagePullSecrets=[{"name": "pull"}]))
     said = site.kubectl("exec", "-n", namespace, "friend", "--", "sh", "-c", "id -u; cat /made")
     assert said.split() == ["1234", "made"]
-    refused = "jsonpath={.status.containerStatuses[0].state.waiting.reason}"
-    assert site.kubectl("get", "pod", "-n", namespace, "stranger", "-o", refused) in (
-        "ErrImagePull",
-        "ImagePullBackOff",
-    )
+    state = "jsonpath={.status.phase} {.status.containerStatuses[0].state.waiting.reason}"
+    refused = ("Pending ErrImagePull", "Pending ImagePullBackOff")
+    stranger = ("get", "pod", "-n", namespace, "stranger", "-o", state)
+    wait_for(lambda: site.kubectl(*stranger) in refused, 60, "nobody was refused", site.tail)
 
 
 def test_played_nodes_take_pods_that_tolerate_them(clusters, cluster, new_namespace, component):
