@@ -281,8 +281,8 @@ class Scene:
             self.cluster.kubectl("uncordon", *others)
 
     def kill_haproxy(self) -> None:
-        """Of the router whose HAProxy was killed least."""
-        found = self.routers()
+        """Of the running router whose HAProxy was killed least."""
+        found = [pod for pod in self.routers() if "running" in pod["status"]["containerStatuses"][0]["state"]]
         self.harms.append(Harm(time.monotonic(), "door"))
         kill_container(self.cluster, min(found, key=lambda pod: pod["status"]["containerStatuses"][0]["restartCount"]))
 
