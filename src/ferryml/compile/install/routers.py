@@ -22,13 +22,13 @@ GRACE_S = 330
 """Beyond the longest request."""
 _SELECTOR = {"app.kubernetes.io/name": ROUTER}
 _LEAVE = (
-    "leave() { python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(2); "
+    "python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(2); "
     f's.connect("{FOLDER}/run/admin.sock"); s.sendall(b"add map {FOLDER}/files/maps/state leaving 1\\n"); '
-    "s.recv(99)' 2>/dev/null; }; "
+    f"s.recv(99)'; sleep {LEAVE_S}"
 )
 """Says that this HAProxy ends without a successor, as it does for those that read their files anew."""
 _HAPROXY = (
-    _LEAVE + 'trap "over=1; leave; kill -USR1 \\$child 2>/dev/null" TERM; '
+    'trap "over=1; kill -USR1 \\$child 2>/dev/null" TERM; '
     f'until [ "$over" ] || [ -s {FOLDER}/files/haproxy.cfg ]; do sleep 0.1; done; [ -z "$over" ] || exit 0; '
     f"/usr/sbin/haproxy -W -S {FOLDER}/run/master.sock,mode,600,level,admin -f {FOLDER}/files/haproxy.cfg & child=$!; "
     '[ "$over" ] || wait $child; code=$?; [ "$over" ] || exit $code; '
@@ -103,7 +103,7 @@ def _haproxy(values: AgentValues) -> Manifest:
         "name": "haproxy",
         "command": ["sh", "-c", _HAPROXY],
         "ports": [{"name": "score", "containerPort": SCORE_PORT}, {"name": "peers", "containerPort": PEER_PORT}],
-        "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(LEAVE_S)]}}},
+        "lifecycle": {"preStop": {"exec": {"command": ["sh", "-c", _LEAVE]}}},
         "startupProbe": _probe("/healthz", "score", scheme, periodSeconds=1, failureThreshold=600),
         "livenessProbe": _probe("/healthz", "score", scheme, periodSeconds=10, failureThreshold=6),
         "readinessProbe": _probe("/readyz", "score", scheme, periodSeconds=2, failureThreshold=2),
