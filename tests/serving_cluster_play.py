@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 
 import kubebox_images as images
-from cluster_faults import available
 from cluster_play import IMAGE, SYSTEM, World, merged
 from ferryml.compile.serving import SERVER
 from kubebox.cluster import Cluster
@@ -51,7 +50,6 @@ def installed(
         cluster = clusters.kubebox("cloud", nodes=nodes)
         cluster.load_image(images.build("router"))
         world.install(cluster, "cloud", "eu", (NAMESPACE,), merged(VALUES, values), **settings)
-        available(cluster, "ferry-router")  # a site whose routers still begin is not fit for computes
         world.attach(NAMESPACE, "cloud", NAMESPACE)
         yield Serving(world, cluster, folder)
     finally:

@@ -60,11 +60,11 @@ LOOK_S = 30.0
 """How often the gateway's word is compared with what was read at the start."""
 UNLIMITED = 1_000_000
 RECHECK_S = 3.0
+"""Jobs of which nothing was heard are looked at that often, for what time alone changes."""
 SIDE_BY_SIDE = 8
 """Attempts that are being started at once: each waits for five answers, most of them for a disk of the cluster's."""
 STARTS_A_TURN = 64
 """Then the others are looked at, and what came of these is written down."""
-"""Jobs of which nothing was heard are looked at that often, for what time alone changes."""
 PACE = Pace(busy_tick_s=2, serving_tick_s=2, idle_tick_s=15, gather_s=0.02)
 """News wake the operator; the ticks are for what time alone changes."""
 

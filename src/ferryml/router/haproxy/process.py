@@ -72,8 +72,9 @@ class Haproxy:
         process = self._process
         if process is None:
             return
-        with suppress(Unavailable):  # one that does not answer has nothing to finish
-            self._master.leave()
+        if drain_s > 0:
+            with suppress(Unavailable):  # one that does not answer has nothing to finish
+                self._master.leave()
         for number, wait_s in ((signal.SIGUSR1, drain_s), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
             if process.poll() is None and wait_s > 0:
                 process.send_signal(number)
