@@ -3,7 +3,18 @@ import signal
 import subprocess
 import sys
 
-from ferryml.backends.local.processes import in_session, is_alive, marked, send, start_detached, start_mark, wait_gone
+import pytest
+
+from ferryml.backends.local.processes import (
+    given,
+    in_session,
+    is_alive,
+    marked,
+    send,
+    start_detached,
+    start_mark,
+    wait_gone,
+)
 
 WAIT = [sys.executable, "-c", "import sys; print(1, flush=True); sys.stdin.read()"]
 
@@ -37,6 +48,15 @@ def test_marked_processes_are_found_and_ended():
         send([child.pid, 2**22 + 1], signal.SIGKILL)
         assert wait_gone(marks, 5)
         child.stdin.close()
+
+
+def test_one_that_is_just_becoming_another_program_is_waited_for():
+    for _ in range(50):
+        with subprocess.Popen(["/bin/cat"], env={"GREETING": "hello"}, stdin=subprocess.PIPE) as child:
+            assert given(child.pid) == (b"/bin/cat\0", b"GREETING=hello\0")
+            child.stdin.close()
+    with pytest.raises(OSError):
+        given(2**22 + 1)
 
 
 def test_waiting_has_a_limit():

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 _LOOK_AGAIN_S = 0.01
+_BECOMING_S = 1.0
 
 
 def start_mark(pid: int) -> str:
@@ -53,6 +54,22 @@ def start_detached(argv: Sequence[str], folder: Path, log: Path) -> Detached:
         )
 
 
+def given(pid: int) -> tuple[bytes, bytes]:
+    """Arguments and variables that a process was started with, each ended by a zero byte. Raises OSError.
+
+    One that is just becoming another program (exec) reads as having neither, so that is waited out; the kernel's own
+    threads and the dead have no program file and stay without.
+    """
+    root, until = Path(f"/proc/{pid}"), time.monotonic() + _BECOMING_S
+    while True:
+        arguments = (root / "cmdline").read_bytes()
+        variables = (root / "environ").read_bytes()
+        if arguments or time.monotonic() > until:
+            return arguments, variables
+        os.readlink(root / "exe")
+        time.sleep(_LOOK_AGAIN_S)
+
+
 def marked(variable: str, value: str) -> list[int]:
     """Living processes that inherited `variable=value`, ours excepted; those of other users are not seen."""
     wanted = f"{variable}={value}".encode()
@@ -61,7 +78,7 @@ def marked(variable: str, value: str) -> list[int]:
         if process.pid == os.getpid():
             continue
         try:
-            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
+            if wanted in given(process.pid)[1].split(b"\0"):
                 found.append(process.pid)
         except OSError:
             continue
@@ -72,12 +89,11 @@ def mention(text: str) -> bool:
     """Whether a living process names `text` in its arguments or variables."""
     wanted = text.encode()
     for pid in psutil.pids():
-        for part in ("cmdline", "environ"):
-            try:
-                if wanted in Path(f"/proc/{pid}/{part}").read_bytes():
-                    return True
-            except OSError:
-                continue
+        try:
+            if any(wanted in part for part in given(pid)):
+                return True
+        except OSError:
+            continue
     return False
 
 

@@ -14,7 +14,6 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ferryml.backends.local import processes
@@ -58,7 +57,7 @@ class LocalShells:
         if not pid or not processes.is_alive(pid, str(main.get("mark"))):
             raise Conflict("NotRunning", "the job's program does not run here (any more)")
         try:
-            environment = _environment(Path(f"/proc/{pid}/environ").read_bytes())
+            environment = _environment(processes.given(pid)[1])
             folder = os.readlink(f"/proc/{pid}/cwd")
             argv = list(ask.command) or [environment.get("SHELL") or "/bin/sh"]
             program = os.path.join(folder, argv[0]) if "/" in argv[0] else argv[0]
