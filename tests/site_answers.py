@@ -57,8 +57,9 @@ def attach(play: Play, name: str = "kc", site: str = "kube", **more: Any) -> dic
 
 
 @contextmanager
-def answering(play: Play, site: str, answer: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
-    """Within the block an agent takes the site's wishes, and answers each question with `answer` as its inventory."""
+def answering(play: Play, site: str, *answers: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """Within the block an agent takes the site's wishes, and answers each question with the next of `answers` as its
+    inventory; the last one holds from then on."""
     asked: list[dict[str, Any]] = []
     over = threading.Event()
     told(play, site, ("look",))
@@ -71,6 +72,7 @@ def answering(play: Play, site: str, answer: Mapping[str, Any]) -> Iterator[list
             for wish in got.wishes:
                 settings = getattr(wish.order, "settings", None)
                 if settings:
+                    answer = answers[min(len(asked), len(answers) - 1)]
                     asked.append(settings)
                     told(play, site, ("look",), answered=settings["ask"], **answer)
 

@@ -1,8 +1,11 @@
 """A site is asked what is there now, and what it says counts."""
 
+import pytest
+
 from control_play import OWNER, WORKSPACE
 from ferryml.control import computes, site_looks
-from site_answers import a_cluster, answering, attach
+from ferryml.domain.errors import Refused
+from site_answers import a_cluster, a_finding, answering, attach
 
 
 def test_a_site_that_cannot_be_asked_is_not_waited_for(play):
@@ -20,6 +23,16 @@ def test_what_the_site_answers_counts(play):
         {"workspace": WORKSPACE, "name": "kc", "namespace": "ml", "create_namespace": False}
     ]
     assert computes.show(play.deps, OWNER, WORKSPACE, "kc")["provisioning_state"] == "Succeeded"
+
+
+def test_what_is_wrong_is_looked_at_twice(play):
+    a_cluster(play)
+    starting, ready = {"doctor": [a_finding(code="GatewayDown")]}, {}
+    with answering(play, "kube", starting, ready) as asked:
+        assert attach(play)["provisioning_state"] == "Succeeded"
+    assert len(asked) == 2 + 1, "the compute is told, too"
+    with answering(play, "kube", starting), pytest.raises(Refused, match="GatewayDown"):
+        attach(play, "again")
 
 
 def test_the_site_is_told_of_every_compute_it_has(play):

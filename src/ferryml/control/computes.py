@@ -23,6 +23,8 @@ LIVE_JOBS = (
 _ID = re.compile(r"/(?:managedClusters|connectedClusters)/([^/]+)/?$", re.IGNORECASE)
 FIXED = ("name", "type", "site", "resource_id", "namespace")
 """What cannot change after attach: work that runs there would be lost."""
+SECOND_LOOK_S = 20.0
+"""Longest wait for a site's answer before something that it said is held against it."""
 
 
 def attach(deps: Deps, caller: Caller, workspace: str, document: Mapping[str, Any]) -> Json:
@@ -111,19 +113,25 @@ def place_of(tx: Tx, workspace: str, wanted: str | None) -> Place:
 
 
 def _judge(deps: Deps, workspace: str, spec: KubernetesCompute, site: Row) -> None:
-    """Look at the site as it is now; raises Refused for what would keep work from running."""
+    """Look at the site as it is now; raises Refused for what would keep work from running.
+
+    What is wrong is looked at twice: programs of a site that has just been installed need a moment to find each other.
+    """
     wish = site_looks.wanted(workspace, spec.model_dump(mode="json"))
-    site_looks.look(deps, site.name, extra=(wish,))
-    with deps.store.read() as tx:
-        fresh = need(tx, "site", "", site.name)
     row = Row(kind="compute", workspace=workspace, name=spec.name, spec=spec.model_dump(mode="json"))
-    for each in troubles(as_place(row, fresh)):
-        code, cause = str(each.get("code") or "SiteUnhealthy"), str(each.get("cause"))
-        raise Refused(
-            "NamespaceMissing" if code == "NamespaceMissing" else "SiteUnhealthy",
-            cause if code == "NamespaceMissing" else f"site {site.name} is not fit for work: {code}: {cause}",
-            str(each.get("fix") or f"See `ferry site doctor {site.name}`."), {"finding": dict(each)},
-        )  # fmt: skip
+    for wait_s in (site_looks.PATIENCE_S, SECOND_LOOK_S):
+        site_looks.look(deps, site.name, (wish,), wait_s)
+        with deps.store.read() as tx:
+            found = troubles(as_place(row, need(tx, "site", "", site.name)))
+        if not found:
+            return
+    each = found[0]
+    code, cause = str(each.get("code") or "SiteUnhealthy"), str(each.get("cause"))
+    raise Refused(
+        "NamespaceMissing" if code == "NamespaceMissing" else "SiteUnhealthy",
+        cause if code == "NamespaceMissing" else f"site {site.name} is not fit for work: {code}: {cause}",
+        str(each.get("fix") or f"See `ferry site doctor {site.name}`."), {"finding": dict(each)},
+    )  # fmt: skip
 
 
 def _no_work_elsewhere(tx: Tx, workspace: str, spec: KubernetesCompute | LocalCompute, site: Row) -> None:
