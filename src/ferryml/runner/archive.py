@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MADE = 946_684_800
 """Time of change of everything, 2000-01-01: compiled Python files name the time of their source."""
+WINDOW = 1 << 16
+"""Bytes that tarfile holds at a time; it copies what it holds for each member, and most members are small."""
 LEVEL = 1
 """Environments are large and are packed while somebody waits; more would save little."""
 
@@ -28,7 +30,7 @@ def pack(folder: str, target: str) -> str:
     with open(target, "wb") as plain:
         hashed = _Hashed(plain)
         packed = gzip.GzipFile("", "wb", LEVEL, hashed, 0)
-        with packed, tarfile.open(mode="w|", fileobj=packed, format=tarfile.PAX_FORMAT, bufsize=BLOCK) as tar:
+        with packed, tarfile.open(mode="w|", fileobj=packed, format=tarfile.PAX_FORMAT, bufsize=WINDOW) as tar:
             for path in _members(folder):
                 _add(tar, path, os.path.relpath(path, folder))
     return "sha256:" + hashed.hash.hexdigest()
@@ -51,7 +53,7 @@ def _unpack(source: IO[bytes], folder: str) -> int:
     size = 0
     folder = os.path.realpath(folder)
     known = {folder}
-    with tarfile.open(mode="r|gz", fileobj=source, bufsize=BLOCK) as tar:
+    with tarfile.open(mode="r|gz", fileobj=source, bufsize=WINDOW) as tar:
         for member in tar:
             path = os.path.join(folder, check_path(member.name))
             _check_parent(os.path.dirname(path), folder, known)
