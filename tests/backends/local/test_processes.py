@@ -55,7 +55,7 @@ def test_one_that_is_just_becoming_another_program_is_waited_for():
         with subprocess.Popen(["/bin/cat"], env={"GREETING": "hello"}, stdin=subprocess.PIPE) as child:
             assert given(child.pid) == (b"/bin/cat\0", b"GREETING=hello\0")
             child.stdin.close()
-    with pytest.raises(OSError):
+    with pytest.raises(FileNotFoundError):
         given(2**22 + 1)
 
 
