@@ -15,7 +15,7 @@ Json = Any
 Kind = Literal[
     "workspace", "site", "compute", "datastore", "data", "model", "environment", "code", "component", "job",
     "endpoint", "deployment", "revision", "rollout", "automation", "automation_run", "token", "feedback", "setting",
-    "connection",
+    "connection", "webhook", "delivery",
 ]  # fmt: skip
 
 
@@ -36,7 +36,8 @@ class Row(BaseModel):
     status: dict[str, Json] = {}
     phase: str = ""
     parent: str = ""
-    """deployment: its endpoint; revision: `ENDPOINT/DEPLOYMENT`; automation_run: its automation; job: parent job."""
+    """deployment: its endpoint; revision: `ENDPOINT/DEPLOYMENT`; automation_run: its automation; job: parent job;
+    delivery: its webhook."""
     labels: dict[str, str] = {}
     created_by: str = ""
     archived: bool = False
@@ -282,6 +283,24 @@ class Keys(Protocol):
 
     def verify_site_jwt(self, token: str, public_keys: Mapping[str, str], now: datetime) -> str:
         """Returns the subject (`SITE/agent` or `SITE/gateway`) or raises Unauthenticated."""
+
+
+class Answered(BaseModel):
+    """What a stranger answered to a post."""
+
+    model_config = ConfigDict(frozen=True)
+    status: int
+    said: str = ""
+    """The beginning of the body; for owners only, for it may come from inside of a network."""
+    retry_after_s: float = 0.0
+
+
+class Post(Protocol):
+    """Posts to addresses that people name; the only way out of the server."""
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+        """One request, bounded in time and size; nothing is followed. Raises Unavailable when nobody answered, and
+        Forbidden or Refused when the address is not one that this server may talk to. Errors name the host alone."""
 
 
 class Dice(Protocol):

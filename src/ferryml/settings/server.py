@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from ferryml.domain.addresses import networks
 from ferryml.settings.knob import Knob, OptionalPath, Settings
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
@@ -117,6 +118,35 @@ class ServerSettings(Settings):
         float, Field(gt=0), Knob("Silence after which a site counts as disconnected; work there goes on.", unit="s")
     ] = 60
 
+    # Webhooks: the only way out of the server
+    webhook_allow_http: Annotated[
+        bool,
+        Knob("Webhooks with plain http, for receivers inside; what is sent is signed, but not hidden.", off="false"),
+    ] = False
+    webhook_networks: Annotated[
+        str,
+        Knob(
+            "Networks that webhooks may reach beside public addresses, such as `10.1.0.0/16, fd00::/8`. Else no "
+            "private, loopback or link-local address is connected to, whatever a name resolves to.",
+            off="empty",
+        ),
+    ] = ""
+    webhook_ca_bundle: Annotated[
+        OptionalPath,
+        Knob("PEM file of authorities that sign receivers' certificates, beside the system's.", off="empty"),
+    ] = None
+    webhook_timeout_s: Annotated[
+        float, Field(gt=0, le=30), Knob("How long a receiver has for its whole answer.", unit="s")
+    ] = 10
+    webhook_retry_s: Annotated[
+        int,
+        Field(ge=0),
+        Knob("How long after an event its delivery is tried again; then it is given up.", unit="s", off="0 tries once"),
+    ] = DAY
+    webhook_waiting: Annotated[
+        int, Field(ge=1, le=1000), Knob("Most events that wait for one webhook; later ones are refused.", unit="events")
+    ] = 500
+
     # Loops
     lease_s: Annotated[
         float,
@@ -143,6 +173,12 @@ class ServerSettings(Settings):
     audit_keep_days: Annotated[
         int, Field(ge=0), Knob("How long audit rows are kept.", unit="days", off="0 keeps them for ever")
     ] = 0
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _are_networks(cls, text: str) -> str:
+        networks(text)
+        return text
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
