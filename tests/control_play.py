@@ -20,6 +20,7 @@ from ferryml.domain.statuses import JobStatus, OutputResult
 from ferryml.settings.server import ServerSettings
 from ferryml.store.blobs import open_blobs
 from ferryml.store.database import open_store
+from ferryml.testing.posts import MemoryPosts
 from ferryml.testing.tracking import MemoryTracking
 
 T0 = datetime(2024, 5, 1, tzinfo=UTC)
@@ -50,12 +51,12 @@ class Play:
     """The use cases over one workspace `team`."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.dice, self.tracking = PlayDice(), MemoryTracking()
+        self.dice, self.tracking, self.posts = PlayDice(), MemoryTracking(), MemoryPosts()
         self.settings = ServerSettings(state_dir=folder, **settings)
         self.store = open_store(self.settings.database_url or f"sqlite:///{folder}/ferry.db", self.dice.now)
         keys = FileKeys(folder / "keys" / "server.json")
         self.deps = Deps(
-            self.store, open_blobs(str(folder / "artifacts")), self.tracking, keys, self.dice, self.settings
+            self.store, open_blobs(str(folder / "artifacts")), self.tracking, keys, self.dice, self.settings, self.posts
         )
         workspaces.create(self.deps, SYSTEM, {"name": WORKSPACE})
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         OnlineEndpoint,
         Output,
         Rollout,
+        Webhook,
         Workspace,
     )
     from ferryml.sdk.aio import AsyncClient
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         load_job,
         load_model,
         load_rollout,
+        load_webhook,
         load_workspace,
     )
 
@@ -68,7 +70,8 @@ _HOMES = {
     ),
     "ferryml.domain.spec": (
         "Automation", "Code", "CommandJob", "Data", "Datastore", "Environment", "Input", "KubernetesCompute",
-        "LocalCompute", "Model", "OnlineDeployment", "OnlineEndpoint", "Output", "Rollout", "Workspace",
+        "LocalCompute", "Model", "OnlineDeployment", "OnlineEndpoint", "Output", "Rollout", "Webhook",
+        "Workspace",
     ),
     "ferryml.sdk.aio": ("AsyncClient",),
     "ferryml.sdk.builders": ("command",),
@@ -76,7 +79,8 @@ _HOMES = {
     "ferryml.sdk.flows": ("Prediction",),
     "ferryml.sdk.load": (
         "load", "load_automation", "load_code", "load_compute", "load_data", "load_datastore", "load_deployment",
-        "load_endpoint", "load_environment", "load_job", "load_model", "load_rollout", "load_workspace",
+        "load_endpoint", "load_environment", "load_job", "load_model", "load_rollout", "load_webhook",
+        "load_workspace",
     ),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
@@ -107,6 +111,7 @@ __all__ = [
     "Rollout",
     "Unauthenticated",
     "Unavailable",
+    "Webhook",
     "Workspace",
     "command",
     "load",
@@ -121,6 +126,7 @@ __all__ = [
     "load_job",
     "load_model",
     "load_rollout",
+    "load_webhook",
     "load_workspace",
 ]
 

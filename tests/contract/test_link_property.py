@@ -92,7 +92,7 @@ class Play(RuleBasedStateMachine):
     def open_server(self) -> None:
         self.store = SqlStore(f"sqlite:///{self.folder}/ferry.db")
         hands: Any = None
-        deps = Deps(self.store, hands, hands, hands, hands, ServerSettings(loop_batch=2))
+        deps = Deps(self.store, hands, hands, hands, hands, ServerSettings(loop_batch=2), hands)
         self.transport = Transport(deps)
 
     def open_site(self) -> None:

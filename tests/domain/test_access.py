@@ -13,6 +13,7 @@ MATRIX = {
     "asset.write": "ynynn",
     "datastore.write": "yynnn",
     "compute.write": "yynnn",
+    "webhook.write": "yynnn",
     "job.read": "yyyyn",
     "job.write": "ynynn",
     "endpoint.read": "yyyyn",

@@ -19,6 +19,8 @@ DOORS = {
     ("POST", f"{W}/computes"): "yynnn",
     ("GET", f"{W}/computes"): "yyyyn",
     ("POST", f"{W}/datastores"): "yynnn",
+    ("POST", f"{W}/webhooks"): "yynnn",
+    ("GET", f"{W}/webhooks"): "yyyyn",
     ("POST", f"{W}/artifacts/missing"): "ynynn",
     ("GET", f"{W}/audit"): "yynnn",
     ("GET", f"{W}/events"): "yyyyn",

@@ -15,6 +15,12 @@ def test_each_body_has_its_kind():
     assert "command" in made["components"]["schemas"]["Job"]["properties"]
 
 
+def test_what_is_posted_beside_a_document_is_never_answered():
+    properties = document()["components"]["schemas"]["Webhook"]["properties"]
+    assert properties["secret"]["writeOnly"] is True
+    assert properties["url"]["type"] == "string"
+
+
 def test_references_lead_somewhere():
     made = document()
     known = {f"#/components/schemas/{name}" for name in made["components"]["schemas"]}

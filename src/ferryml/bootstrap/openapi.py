@@ -11,4 +11,6 @@ from ferryml.settings.server import ServerSettings
 def document() -> dict[str, Any]:
     """As /openapi.json answers it. Describing the routes calls no hand, so none is plugged in."""
     unplugged = cast(Any, None)
-    return openapi(make_app(Deps(unplugged, unplugged, unplugged, unplugged, SystemDice(), ServerSettings())))
+    return openapi(
+        make_app(Deps(unplugged, unplugged, unplugged, unplugged, SystemDice(), ServerSettings(), unplugged))
+    )

@@ -33,6 +33,7 @@ from ferryml.control.loops import (
     settle,
     spread,
     token_keys,
+    webhooks,
 )
 from ferryml.control.report_hooks import Hook
 from ferryml.domain.access import EVERYWHERE
@@ -43,6 +44,7 @@ from ferryml.server.mlflow.host import MlflowHost
 from ferryml.server.mlflow.runs import MlflowTracking
 from ferryml.server.mlflow.tree import StoreTree
 from ferryml.server.mlflow_door import authoriser
+from ferryml.server.outbound import from_settings
 from ferryml.settings.server import ServerSettings
 from ferryml.store.database import open_store
 
@@ -65,6 +67,7 @@ LOOPS: tuple[Loop, ...] = (
     Loop("spread", spread.tick, rest_s=0.2),
     Loop("token-keys", token_keys.tick, every_s=30.0),
     Loop("automations", automations.tick),
+    Loop("webhooks", webhooks.tick, every_s=1.0),
     Loop("models", models.tick, rest_s=0.5),
     Loop("expiry", expiry.tick, every_s=600.0),
 )
@@ -154,7 +157,7 @@ def make_deps(settings: ServerSettings) -> tuple[Deps, MlflowHost]:
     store, blobs = open_store(state.database_url(settings)), state.blobs(settings)
     host = MlflowHost(state.mlflow_url(settings), StoreTree(store, blobs))
     tracking = MlflowTracking(host, dice.now, settings.max_body_bytes, settings.max_upload_bytes)
-    return Deps(store, blobs, tracking, keys, dice, settings), host
+    return Deps(store, blobs, tracking, keys, dice, settings, from_settings(settings)), host
 
 
 def ensure_admin_token(deps: Deps) -> str:

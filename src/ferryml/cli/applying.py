@@ -17,7 +17,8 @@ from ferryml.sdk.uploads import posted
 PLURALS = {
     "workspace": "workspaces", "datastore": "datastores", "data": "datas", "model": "models",
     "environment": "environments", "code": "codes", "compute": "computes", "job": "jobs",
-    "online-endpoint": "online-endpoints", "rollout": "rollouts", "automation": "automations",
+    "online-endpoint": "online-endpoints", "rollout": "rollouts", "webhook": "webhooks",
+    "automation": "automations",
 }  # fmt: skip
 ASSETS = frozenset({"data", "model", "environment", "code"})
 WORDS = ("description", "tags", "properties", "stage")

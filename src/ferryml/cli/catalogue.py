@@ -34,6 +34,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("admin", "admin", _PROGRAMS, "Back up and restore a server."),
     Entry("job", "jobs", _WORK, "Train, and look at what trains."),
     Entry("automation", "automations", _WORK, "Retrain, prove and roll out by itself."),
+    Entry("webhook", "webhooks", _WORK, "Who hears what became of an automation."),
     Entry("apply", "apply", _WORK, "Make what files describe, showing the difference first."),
     Entry("data", "data", _ASSETS, "Data assets."),
     Entry("model", "models", _ASSETS, "Models."),

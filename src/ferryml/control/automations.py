@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from ferryml.control import notices
 from ferryml.control.context import Caller, Deps, Turn, allow, changed
 from ferryml.control.ports import Json, Row, Tx
 from ferryml.control.rows import need, need_workspace, page, parsed, shown
-from ferryml.domain.automation import ENDED, Run
+from ferryml.domain.automation import ACTIVE, ENDED, Run
 from ferryml.domain.errors import Conflict, Refused
 from ferryml.domain.refs import AssetRef, asset_ref
 from ferryml.domain.spec.automation import Automation, DataTrigger, ModelTrigger
 
 ENABLED, PAUSED = "Enabled", "Paused"
-ACTIVE = ("triggered", "training", "evaluating", "gated", "awaiting_approval", "registered", "rolling_out")
 
 
 def put(deps: Deps, caller: Caller, workspace: str, name: str, document: Mapping[str, Any]) -> Json:
@@ -27,6 +27,7 @@ def put(deps: Deps, caller: Caller, workspace: str, name: str, document: Mapping
 
     def work(now: Turn) -> Row:
         need_workspace(now.tx, workspace)
+        notices.check(now.tx, workspace, spec)
         old = now.tx.get("automation", workspace, name)
         kept: dict[str, Json] = dict(old.status) if old else {}
         kept["caller"] = {"name": spec.run_as or caller.name, "role": caller.role, "workspace": caller.workspace}
@@ -89,6 +90,13 @@ def history(deps: Deps, caller: Caller, workspace: str, name: str, after: int, l
         need(tx, "automation", workspace, name)
         rows = tx.find("automation_run", workspace=workspace, parent=name, after=after, limit=limit, newest_first=True)
     return page(rows, limit, [view_run(row) for row in rows])
+
+
+def show_run(deps: Deps, caller: Caller, workspace: str, name: str, run: str) -> Json:
+    """One run; events of webhooks lead here."""
+    allow(caller, "job.read", workspace)
+    with deps.store.read() as tx:
+        return view_run(need(tx, "automation_run", workspace, f"{name}-{run}"))
 
 
 def trigger(deps: Deps, caller: Caller, workspace: str, name: str, inputs: Mapping[str, Any]) -> Json:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ferryml.control.ports import Blobs, Dice, Json, Keys, Store, Tracking, Tx
+from ferryml.control.ports import Blobs, Dice, Json, Keys, Post, Store, Tracking, Tx
 from ferryml.domain.access import EVERYWHERE, Caller, Right, demand
 from ferryml.domain.errors import Conflict
 from ferryml.settings.server import ServerSettings
@@ -33,6 +33,7 @@ class Deps:
     keys: Keys
     dice: Dice
     settings: ServerSettings
+    post: Post
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the server ends: whoever waits stops waiting."""
 

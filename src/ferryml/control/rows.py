@@ -15,7 +15,7 @@ PLURALS: dict[Kind, str] = {
     "workspace": "workspaces", "site": "sites", "compute": "computes", "datastore": "datastores", "data": "datas",
     "model": "models", "environment": "environments", "code": "codes", "component": "components", "job": "jobs",
     "endpoint": "online-endpoints", "deployment": "deployments", "rollout": "rollouts", "automation": "automations",
-    "token": "tokens",
+    "token": "tokens", "webhook": "webhooks",
 }  # fmt: skip
 SEEN_BY: Mapping[str, str] = {
     "endpoint": "ferry online-endpoint list", "deployment": "ferry online-deployment list -e ENDPOINT",

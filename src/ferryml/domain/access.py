@@ -10,7 +10,7 @@ from ferryml.domain.errors import Forbidden, NotFound
 Role = Literal["owner", "it-operator", "data-scientist", "reader", "scorer"]
 Right = Literal[
     "workspace.read", "workspace.write", "asset.read", "asset.write", "datastore.write", "compute.write",
-    "job.read", "job.write", "endpoint.read", "endpoint.write", "endpoint.keys", "endpoint.score",
+    "webhook.write", "job.read", "job.write", "endpoint.read", "endpoint.write", "endpoint.keys", "endpoint.score",
     "token.write", "audit.read", "site.read", "site.write", "server.write",
 ]  # fmt: skip
 
@@ -23,7 +23,7 @@ _SERVE: frozenset[Right] = frozenset({"endpoint.write", "endpoint.keys", "endpoi
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     "owner": frozenset(get_args(Right)),
-    "it-operator": _READ | {"datastore.write", "compute.write", "audit.read", "site.write"},
+    "it-operator": _READ | {"datastore.write", "compute.write", "webhook.write", "audit.read", "site.write"},
     "data-scientist": _READ | _SERVE | {"asset.write", "job.write"},
     "reader": _READ,
     "scorer": frozenset({"endpoint.score"}),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from ferryml.domain.gate import judge
 from ferryml.domain.orders import Json, Wire
@@ -20,6 +20,7 @@ State = Literal[
     "promoted", "rejected", "rolled_back", "failed",
 ]  # fmt: skip
 ENDED: frozenset[str] = frozenset({"promoted", "rejected", "rolled_back", "failed"})
+ACTIVE = tuple(state for state in get_args(State) if state not in ENDED)
 
 
 class Transition(Wire):

@@ -53,6 +53,7 @@ RULES: dict[str, Rule] = {
         Rule("deployment", _DASHED, 3, 32, _DASHED_WORDS),
         Rule("rollout", _ASSET, 1, 63, _ASSET_WORDS),
         Rule("automation", _ASSET, 1, 63, _ASSET_WORDS),
+        Rule("webhook", _ASSET, 1, 63, _ASSET_WORDS),
         Rule("input or output", _KEY, 1, 255, "letters, digits and underscores, not starting with a digit"),
         Rule("environment variable", re.compile(r"[^=\0\s]+"), 1, 255, "no '=', no spaces"),
     )

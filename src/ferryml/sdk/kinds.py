@@ -21,6 +21,7 @@ from ferryml.domain.spec import (
     OnlineDeployment,
     OnlineEndpoint,
     Rollout,
+    Webhook,
     Workspace,
 )
 from ferryml.domain.spec.data import DataType
@@ -40,6 +41,7 @@ KINDS: Mapping[str, Any] = {
     "online-endpoint": OnlineEndpoint,
     "online-deployment": OnlineDeployment,
     "rollout": Rollout,
+    "webhook": Webhook,
     "automation": Automation,
 }
 """Kinds in the order in which they can be made: each needs only earlier ones."""
@@ -50,6 +52,7 @@ _BY_TYPE: dict[str, str] = {
     **dict.fromkeys(FIELDS, "datastore"),
     "command": "job",
     "rollout": "rollout",
+    "webhook": "webhook",
     "automation": "automation",
 }
 _DEPLOYMENT_KEYS = frozenset(
@@ -66,6 +69,7 @@ _DEPLOYMENT_KEYS = frozenset(
 _ENVIRONMENT_KEYS = frozenset({"image", "conda_file", "pip_requirements", "build"})
 _ENDPOINT_KEYS = frozenset({"auth_mode", "traffic", "mirror_traffic", "compute"})
 _WORKSPACE_KEYS = frozenset({"default_compute", "aliases", "default_datastore"})
+_WEBHOOK_KEYS = frozenset({"url"})
 _NOT_DECIDED_BY_TYPE = frozenset({"local", "kubernetes", "managed"})
 
 _BY_SCHEMA: tuple[tuple[str, str], ...] = (
@@ -77,6 +81,7 @@ _BY_SCHEMA: tuple[tuple[str, str], ...] = (
     ("workspace", "workspace"),
     ("model", "model"),
     ("rollout", "rollout"),
+    ("webhook", "webhook"),
     ("automation", "automation"),
     ("code", "code"),
     ("azureblob", "datastore"),
@@ -159,6 +164,7 @@ def _by_keys(data: Mapping[str, Any]) -> str:
         ("environment", _ENVIRONMENT_KEYS),
         ("online-endpoint", _ENDPOINT_KEYS),
         ("workspace", _WORKSPACE_KEYS),
+        ("webhook", _WEBHOOK_KEYS),
     ):
         if keys & marks:
             return kind

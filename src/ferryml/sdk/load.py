@@ -26,6 +26,7 @@ from ferryml.domain.spec import (
     OnlineEndpoint,
     Rollout,
     Spec,
+    Webhook,
     Workspace,
 )
 from ferryml.domain.spec.common import problem
@@ -123,6 +124,11 @@ def load_workspace(path: Source, params_override: Iterable[Override] = (), warn:
 def load_rollout(path: Source, params_override: Iterable[Override] = (), warn: Warn | None = None) -> Rollout:
     """A rollout with its deployment inline."""
     return _load(Rollout, path, params_override, warn)
+
+
+def load_webhook(path: Source, params_override: Iterable[Override] = (), warn: Warn | None = None) -> Webhook:
+    """A webhook; its secret stands in no file."""
+    return _load(Webhook, path, params_override, warn)
 
 
 def load_automation(path: Source, params_override: Iterable[Override] = (), warn: Warn | None = None) -> Automation:

@@ -13,6 +13,7 @@ from ferryml.sdk.flow import Flow, Json, get, send
 from ferryml.sdk.flows import below
 from ferryml.sdk.sending import Target
 from ferryml.sdk.uploads import Progress
+from ferryml.sdk.webhooks import Webhooks
 
 Trace = Callable[[str], object]
 
@@ -34,6 +35,7 @@ class Questions:
         self.online_deployments = nouns.Deployments(runs)
         self.rollouts = nouns.Rollouts(runs)
         self.automations = nouns.Automations(runs)
+        self.webhooks = Webhooks(runs)
         self.tokens = nouns.Tokens(runs)
         self.sites = nouns.Sites(runs)
         self.workspaces = nouns.Workspaces(runs)

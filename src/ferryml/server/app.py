@@ -30,13 +30,14 @@ from ferryml.server.routes import (
     rollouts,
     sites,
     tokens,
+    webhooks,
     workspaces,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
     meta.open_router, meta.router, workspaces.router, tokens.router, sites.router, computes.router, assets.router,
-    jobs.router, connections.router, endpoints.router, rollouts.router, automations.router, artifacts.router,
-    memory.router, memory.server_wide,
+    jobs.router, connections.router, endpoints.router, rollouts.router, automations.router, webhooks.router,
+    artifacts.router, memory.router, memory.server_wide,
 )  # fmt: skip
 """Below /api/v1; a noun of its own adds its router here."""
 

@@ -23,8 +23,18 @@ BODIES: Mapping[tuple[str, str], str] = {
     ("post", f"{W}/online-endpoints/{{name}}/deployments"): "online-deployment",
     ("post", f"{W}/rollouts"): "rollout",
     ("put", f"{W}/automations/{{name}}"): "automation",
+    ("post", f"{W}/webhooks"): "webhook",
 }
 """(method, path) -> kind of document."""
+BESIDE: Mapping[str, Mapping[str, Any]] = {
+    "webhook": {
+        "secret": {
+            "type": "string", "writeOnly": True,
+            "description": "whsec_ and base64 of 24 to 64 bytes; none: one is made, and is in this answer alone.",
+        }
+    }
+}  # fmt: skip
+"""What may be posted beside a document, and stands in no file."""
 
 
 def describe(document: dict[str, Any]) -> None:
@@ -42,6 +52,7 @@ def _adopted(kind: str, schema: Mapping[str, Any], components: dict[str, Any]) -
     prefix = "".join(word.title() for word in kind.split("-"))
     text = json.dumps({key: value for key, value in schema.items() if key not in ("$schema", "$id")})
     moved = json.loads(text.replace("#/$defs/", f"#/components/schemas/{prefix}."))
+    moved.get("properties", {}).update(BESIDE.get(kind, {}))
     for name, inner in moved.pop("$defs", {}).items():
         components[f"{prefix}.{name}"] = inner
     components[prefix] = moved

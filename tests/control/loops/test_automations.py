@@ -220,7 +220,7 @@ def test_a_stale_look_writes_nothing(loop):
         row = tx.get("automation_run", WORKSPACE, "loop-1")
     stale = Run.model_validate({**row.status["run"], "state": "triggered"})
     after = stale.model_copy(update={"state": "failed"})
-    assert changed(loop.play.deps, lambda at: loop_module._write(at, row, stale, after)) == 0
+    assert changed(loop.play.deps, lambda at: loop_module._write(loop.play.deps, at, row, stale, after)) == 0
     assert loop.state() == "training"
 
 

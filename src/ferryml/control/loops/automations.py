@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ferryml.control import automation_effects as effects
-from ferryml.control import triggers
-from ferryml.control.automations import ACTIVE, ENABLED, run_of, spec_of
+from ferryml.control import notices, triggers
+from ferryml.control.automations import ENABLED, run_of, spec_of
 from ferryml.control.context import Deps, Turn, changed
 from ferryml.control.ports import Edge, Json, Row
-from ferryml.domain.automation import ENDED, Run, Transition, decide
+from ferryml.domain.automation import ACTIVE, ENDED, Run, Transition, decide
 from ferryml.domain.errors import Conflict, FerryError, Refused
 
 log = logging.getLogger(__name__)
@@ -39,10 +39,10 @@ def _safely(deps: Deps, act: Callable[[Deps, Row], int], row: Row) -> int:
 
 def _begin(deps: Deps, row: Row) -> int:
     """A new run for what fired, unless one is under way: then it waits, and later triggers join it."""
-    return changed(deps, lambda now: _begin_in(now, row))
+    return changed(deps, lambda now: _begin_in(deps, now, row))
 
 
-def _begin_in(now: Turn, stale: Row) -> int:
+def _begin_in(deps: Deps, now: Turn, stale: Row) -> int:
     row = now.tx.get("automation", stale.workspace, stale.name)
     if row is None or not row.status.get("pending"):
         return 0
@@ -59,6 +59,7 @@ def _begin_in(now: Turn, stale: Row) -> int:
         status=status, phase=run.state, created_by=str(row.status["caller"]["name"]),
     )  # fmt: skip
     now.tx.insert(made)
+    notices.tell(now, made, "", run, deps.settings.webhook_waiting)
     now.tx.update(row.model_copy(update={"status": {**row.status, "pending": waiting, "runs": number}}))
     node = f"automation:{row.name}/{number}"
     if run.trigger.get("data"):
@@ -110,10 +111,10 @@ def _carry(deps: Deps, row: Row) -> int:
         return 0
     if after == run:
         return 0
-    return changed(deps, lambda at: _write(at, row, run, after))
+    return changed(deps, lambda at: _write(deps, at, row, run, after))
 
 
-def _write(now: Turn, stale: Row, before: Run, after: Run) -> int:
+def _write(deps: Deps, now: Turn, stale: Row, before: Run, after: Run) -> int:
     row = now.tx.get("automation_run", stale.workspace, stale.name)
     if row is None or run_of(row) != before:
         return 0
@@ -123,6 +124,7 @@ def _write(now: Turn, stale: Row, before: Run, after: Run) -> int:
     if after.history[len(before.history) :]:
         last = after.history[-1]
         now.event(row.workspace, f"automation.{last.state}", node, {"reason": last.reason, "evidence": last.evidence})
+        notices.tell(now, row, before.state, after, deps.settings.webhook_waiting)
     if after.model and after.model != before.model:
         now.tx.link(Edge(workspace=row.workspace, source=node, relation="registered", target=f"model:{after.model}"))
     if after.state in ENDED:

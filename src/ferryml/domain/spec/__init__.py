@@ -13,6 +13,7 @@ from ferryml.domain.spec.io import Input, Output
 from ferryml.domain.spec.job import CommandJob
 from ferryml.domain.spec.model import Model
 from ferryml.domain.spec.rollout import Rollout
+from ferryml.domain.spec.webhook import Webhook
 from ferryml.domain.spec.workspace import Workspace
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "Output",
     "Rollout",
     "Spec",
+    "Webhook",
     "Workspace",
 ]

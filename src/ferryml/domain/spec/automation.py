@@ -151,7 +151,7 @@ class Gate(Spec):
 class Notify(Spec):
     """Who hears of what."""
 
-    webhook: str = Field(description="Name of a webhook of the workspace.")
+    webhook: str = Field(description="Name of a webhook of the workspace; see `ferry webhook`.")
     on: Annotated[
         tuple[
             Annotated[
@@ -164,7 +164,7 @@ class Notify(Spec):
             ...,
         ],
         OneOrMany,
-    ] = Field((), description="Which events; empty: all.")  # fmt: skip
+    ] = Field((), description="Which events of a run; empty: all.")  # fmt: skip
 
 
 def _approval(value: Any) -> Any:

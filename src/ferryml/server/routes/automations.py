@@ -52,6 +52,12 @@ def runs(asked: Person, workspace: Name, name: Name, after: After = 0, limit: Li
     return automations.history(asked.deps, asked.caller, workspace, name, *span(asked, after, limit))
 
 
+@router.get("/{name}/runs/{run}")
+def show_run(asked: Person, workspace: Name, name: Name, run: Run) -> dict[str, Json]:
+    """One run, each transition with its evidence."""
+    return dict(automations.show_run(asked.deps, asked.caller, workspace, name, run))
+
+
 @router.post("/{name}/trigger")
 def trigger(asked: Person, workspace: Name, name: Name, fire: Fire | None = None) -> dict[str, Json]:
     """Fire by hand."""
