@@ -45,6 +45,14 @@ def test_from_files_and_by_apply(ferry, alone):
     assert ("[NotSupported]" in said.err, said.code) == (True, 1)
 
 
+def test_apply_says_how_to_get_a_secret_and_shows_none(ferry, alone):
+    (alone / "w.yml").write_text(DOCUMENT.replace("filed", "applied"))
+    made = ferry("apply", "-f", "w.yml")
+    assert made.code == 0, made.err
+    assert "ferry webhook rotate-secret -n applied --revoke" in made.err
+    assert "whsec_" not in made.out + made.err
+
+
 def test_a_ping_says_how_it_went_and_ends_by_it(ferry, desk):
     ferry("webhook", "create", "-n", "tried", "--url", URL)
     good = ferry("webhook", "test", "-n", "tried")

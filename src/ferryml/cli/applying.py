@@ -103,6 +103,9 @@ def carry_out(shared: Shared, plan: Plan, wait: bool) -> None:
     elif plan.action == "create":
         made = noun.create(plan.spec)
         plan.name = made["name"]
+        if "secret" in made:
+            verb = f"ferry {kind} rotate-secret -n {plan.name} --revoke"
+            shared.talk.note(f"{kind} {plan.name}: its secret was made and not shown; `{verb}` shows another")
     elif kind in ASSETS:
         noun.update(plan.name, _wanted(plan), plan.spec.version)
     else:
