@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 
 import pytest
 
@@ -187,6 +188,44 @@ async def test_a_slow_reader_loses_no_count_when_old_workers_end(on, monkeypatch
     await until(lambda: play.router.totals(UID)[A].requests == load.seen[200])
     await until(lambda: len(play.router.sidecar._master.workers()) == 1)
     assert play.router.totals(UID)[A].requests == load.seen[200]
+
+
+async def test_a_masters_door_that_is_shut_for_a_long_reload_ends_no_reading(on, tmp_path):
+    play = await on()
+    await play.serve(max_concurrent_requests=20)
+    sidecar = play.router.sidecar
+    door = f"{sidecar._options.run}/master.sock"
+    serving = sidecar._master.current()
+    os.rename(door, tmp_path / "open")
+    with socket.socket(socket.AF_UNIX) as shut:
+        shut.bind(door)  # and nobody listens
+        with sidecar._lock:  # as while a change is made
+            sidecar._shut_since -= 60
+            await asyncio.sleep(0.6)
+            os.rename(tmp_path / "open", door)
+    async with Load(play.port) as load:
+        await load.more(40)
+    await until(lambda: play.router.totals(UID)[A].requests == load.seen[200])
+    assert serving in sidecar._rings.followed() - sidecar._left
+
+
+async def test_a_worker_that_was_left_too_early_is_read_on(on):
+    play = await on()
+    await play.serve(max_concurrent_requests=20)
+    async with Load(play.port) as load:
+        await load.more(40)
+    await until(lambda: play.router.totals(UID)[A].requests == load.seen[200])
+    sidecar = play.router.sidecar
+    await until(lambda: len(sidecar._rings.followed()) == 1)
+    with sidecar._lock:
+        [pid] = sidecar._rings.followed()
+        sidecar._left.add(pid)
+        sidecar._rings.leave(pid)
+        await until(lambda: not sidecar._rings.followed())
+    await until(lambda: sidecar._rings.followed() == {pid})
+    async with Load(play.port) as more:
+        await more.more(40)
+    await until(lambda: play.router.totals(UID)[A].requests == load.seen[200] + more.seen[200])
 
 
 async def test_a_table_that_cannot_be_is_refused_and_the_old_one_serves(on):

@@ -28,7 +28,7 @@ from ferryml.router.haproxy.tap_link import TapLink
 _TICK_S = 0.25
 _MOST_COMMANDS = 2000
 _SHUT_S = 3.0
-"""A reload shuts the master's door for less."""
+"""A reload by somebody else shuts the master's door for less."""
 
 
 class Program(Protocol):
@@ -70,7 +70,7 @@ class Sidecar:
         self._table = RouterTable()
         self._draining: set[DrainServer] = set()
         self._left: set[int] = set()
-        """Workers that said their last; read again, everything would count twice."""
+        """Workers that said their last; read again from the start, everything would count twice."""
         self._shut_since = time.monotonic()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="router-sidecar", daemon=True)
@@ -214,7 +214,10 @@ class Sidecar:
         self._shape = settled(serving, new)
 
     def _reload(self) -> None:
-        self._master.reload()
+        try:
+            self._master.reload()
+        finally:
+            self._shut_since = time.monotonic()
         self.reloads += 1
         self._read_rings()
 
@@ -256,7 +259,7 @@ class Sidecar:
             if self._shape is None:
                 continue
             with suppress(FerryError, OSError, ValueError):
-                self._leave_if_ending(now)
+                self._leave_if_ending()
                 self._drain()
                 self._follow()
                 if now - ended >= 1:
@@ -272,16 +275,21 @@ class Sidecar:
                 if self._master.remove_server(pid, step.backend, step.name):
                     self._draining.discard(step)
 
-    def _leave_if_ending(self, now: float) -> None:
-        """A master that is told to end shuts its door; its worker then waits for us alone, once it is done."""
-        try:
-            self._master.workers()
-            self._shut_since = now
-        except Unavailable as error:
-            if isinstance(error.__cause__, ConnectionRefusedError) and now - self._shut_since > _SHUT_S:
-                for pid in self._rings.followed() - self._left:
-                    self._left.add(pid)
-                    self._rings.leave(pid)
+    def _leave_if_ending(self) -> None:
+        """A master that is told to end shuts its door; its worker then waits for us alone, once it is done.
+
+        It shuts it for a reload, too, and on a busy machine for long: ours are over once the lock is had.
+        """
+        with self._lock:
+            try:
+                self._master.workers()
+                self._shut_since = time.monotonic()
+            except Unavailable as error:
+                shut_s = time.monotonic() - self._shut_since
+                if isinstance(error.__cause__, ConnectionRefusedError) and shut_s > _SHUT_S:
+                    for pid in self._rings.followed() - self._left:
+                        self._left.add(pid)
+                        self._rings.leave(pid)
 
     def _follow(self) -> None:
         """Workers that came without us are read, and old ones that are idle may go."""
@@ -290,8 +298,9 @@ class Sidecar:
             followed = self._rings.followed()
             self._left &= {worker.pid for worker in workers}
             for worker in workers:
-                if worker.current and worker.pid not in followed | self._left:
-                    self._rings.follow(worker.pid, from_start=True)
+                if worker.current and worker.pid not in followed:  # one that was left too early is read on
+                    self._rings.follow(worker.pid, from_start=worker.pid not in self._left)
+                    self._left.discard(worker.pid)
                 if worker.pid in followed - self._left and self._ends(worker.pid):
                     self._left.add(worker.pid)
                     self._rings.leave(worker.pid)
