@@ -21,6 +21,7 @@ BASE = "docker.io/library/python:3.11-slim-bookworm"
 PACKAGE = ("pyproject.toml", "README.md", "LICENSE", "locks/build.txt", "src/ferryml")
 INPUTS: dict[str, tuple[str, ...]] = {
     "agent": ("locks/agent.txt", *PACKAGE),
+    "builder": ("src/ferryml/__init__.py", "src/ferryml/runner"),
     "router": ("locks/agent.txt", *PACKAGE),
     "runner": ("locks/uv.txt", "src/ferryml/__init__.py", "src/ferryml/runner"),
     "server": ("locks/server.txt", *PACKAGE),

@@ -9,6 +9,7 @@ CLUSTERS = "tests/system_kubernetes/"
 PROGRAMS = "tests/system/"
 ROUGH = ("test_faults.py", "test_isolation.py", "test_link.py", "test_restore.py")
 BARE = (
+    "test_image_builds.py",
     "test_images.py",
     "test_install.py",
     "test_kube.py",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ferryml.backends.kubernetes.builds import Builds
 from ferryml.backends.kubernetes.gangs import Gangs
 from ferryml.backends.kubernetes.jobs import KubeJobs
 from ferryml.backends.kubernetes.kinds import JOBS
@@ -22,7 +23,7 @@ from kube_play import PlayKube, a_node, a_pod
 from site_play import PlayClock, a_job, a_wish
 
 PLAIN = EnvironmentOrder(key="plain", image="python:3.11")
-SYSTEM, ENVIRONMENTS = "ferry-system", "ferry-environments"
+SYSTEM, ENVIRONMENTS, BUILDS = "ferry-system", "ferry-environments", "ferry-builds"
 LIMIT_S = 5.0
 
 
@@ -32,6 +33,7 @@ class PlayDoor:
 
     told: dict[tuple[str, int], dict[int, dict[str, Any]]] = field(default_factory=dict)
     environments: dict[str, dict[str, Json]] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
     admitted: list[tuple[str, int, str, str, str]] = field(default_factory=list)
     logs: dict[tuple[str, str], bytes] = field(default_factory=dict)
     closed: list[tuple[str, int, int]] = field(default_factory=list)
@@ -53,6 +55,12 @@ class PlayDoor:
     def prepared(self, key: str) -> dict[str, Json] | None:
         return self.environments.get(key)
 
+    def built(self, key: str) -> str:
+        return self.images.get(key, "")
+
+    def keep_built(self, key: str, image: str) -> None:
+        self.images[key] = image
+
     def append_log(self, uid: str, attempt: int, path: str, data: bytes) -> None:
         self.logs[uid, path] = self.logs.get((uid, path), b"") + data
 
@@ -61,7 +69,7 @@ class PlayCluster:
     """Everything that the agent of a cluster has, without its loops. `close` it."""
 
     def __init__(self, **knobs: Any) -> None:
-        self.kube = PlayKube({"default", "team", SYSTEM, ENVIRONMENTS})
+        self.kube = PlayKube({"default", "team", SYSTEM, ENVIRONMENTS, BUILDS})
         self.kube.write(a_node())
         self.clock, self.door, self.woken = PlayClock(), PlayDoor(), 0
         self.knobs: Cluster = cluster_of(
@@ -73,12 +81,20 @@ class PlayCluster:
         self.watched = Watched(self.kube, (), self._wake, self.ledger.heard, self.ledger.sighted)
         self.watched.start(LIMIT_S)
         patience = Patience(60, self.clock)
-        environments = Preparations(self.kube, self.watched, self.door, self.knobs, patience, self.clock, self._wake)
+        self.patience = patience
+        environments = self.preparations()
         gangs = Gangs(self.kube, self.watched, self.knobs, self.clock)
         self.jobs = KubeJobs(
             self.kube, self.watched, self.door, environments, self.knobs, self.ledger.held, patience, gangs, self.clock,
             self.ledger.settled,
         )  # fmt: skip
+
+    def preparations(self) -> Preparations:
+        """As an agent has them that has just started."""
+        builds = Builds(self.kube, self.watched, self.door, self.knobs, self.patience, self.clock)
+        return Preparations(
+            self.kube, self.watched, self.door, self.knobs, self.patience, self.clock, self._wake, builds
+        )
 
     def close(self) -> None:
         self.watched.stop()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from ferryml.backends.kubernetes.builds import Builds
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, DEPLOYMENTS, PODS
 from ferryml.backends.kubernetes.kube import Manifest, meta, name_of, namespace_of
 from ferryml.backends.kubernetes.ledger import KubeLedger
@@ -111,7 +112,10 @@ class PlayServing:
         self.watched = Watched(kube, (), lambda uid: None, self.ledger.heard)
         self.watched.start(LIMIT_S)
         patience = Patience(60, self.clock)
-        environments = Preparations(kube, self.watched, self.door, cluster, patience, self.clock, lambda uid: None)
+        builds = Builds(kube, self.watched, self.door, cluster, patience, self.clock)
+        environments = Preparations(
+            kube, self.watched, self.door, cluster, patience, self.clock, lambda uid: None, builds
+        )
         environments.prepare(EnvironmentOrder(key="k"))
         self.output = ServingLogs(kube, lambda uid: None)
         self.output.start()

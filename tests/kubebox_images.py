@@ -8,5 +8,5 @@ from kubebox.images import make_base
 
 
 def build(name: str, tag: str = "latest") -> Path:
-    """The tar of `agent`, `router`, `runner` or `server`; some 10 s after a change of the code, none without."""
+    """The tar of one of `scripts/images.py`; some 10 s after a change of the code, none without."""
     return images.build(name, tag, make_base())

@@ -142,3 +142,8 @@ def test_environments_want_their_namespace() -> None:
     world = World()
     world.objects["v1/namespaces"] = [one for one in world.objects["v1/namespaces"] if "ferry" not in str(one)]
     assert lines(doctor(world).examine())["environments"] == ("failed", "NamespaceMissing")
+
+
+def test_builds_want_theirs_where_there_is_a_registry() -> None:
+    assert "builds" not in lines(doctor(World()).examine())
+    assert lines(doctor(World(), builds="ferry-builds").examine())["builds"] == ("failed", "NamespaceMissing")

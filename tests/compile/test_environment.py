@@ -1,14 +1,19 @@
 import pytest
 
 from ferryml.compile.environment import (
+    build_words,
     environment_order,
+    image_order,
     lock_answers,
     lock_python,
     lock_text,
+    on_image,
     pypi_requirements,
+    with_key,
     with_packages,
 )
 from ferryml.domain.errors import Refused
+from ferryml.domain.orders import BuildOrder, TreeRef
 
 CONDA = {
     "name": "model-env",
@@ -104,3 +109,23 @@ def test_a_lock_knows_what_it_was_made_for():
     assert lock_answers(lock, order)
     assert not lock_answers(lock, with_packages(order, ["waitress"]))
     assert lock_answers("six==1.16.0\n", order)
+
+
+def test_a_build_is_part_of_the_key_only_where_there_is_one():
+    build = BuildOrder(context=TreeRef(digest="sha256:" + "a" * 64))
+    plain = environment_order(image="x")
+    assert with_key(plain) == plain
+    assert environment_order(build=build).key != environment_order().key
+    other = build.model_copy(update={"dockerfile": "other"})
+    assert environment_order(build=other).key != environment_order(build=build).key
+    assert build_words(build).endswith(" Dockerfile")
+
+
+def test_what_goes_on_top_of_a_built_image_is_made_on_it():
+    order = environment_order(build=BuildOrder(context=TreeRef(digest="sha256:" + "a" * 64)), pip_requirements=["six"])
+    image = image_order(order)
+    assert (image.pip, image.build) == ((), order.build)
+    rest = on_image(order, "r/x@sha256:1")
+    assert (rest.image, rest.build, rest.pip) == ("r/x@sha256:1", None, ("six",))
+    assert rest.inherit
+    assert rest.key != environment_order(image="r/x@sha256:1", pip_requirements=["six"]).key

@@ -46,6 +46,19 @@ CHOICES = {
         "ca": {"configMap": "company-ca", "key": "bundle.crt"},
         "gateway": {"store": {"kind": "existing", "claim": "mine"}}, "agent": {"replicas": 2},
     },
+    "images are built": {
+        "builds": {
+            "registry": "r.example:5000/x", "secret": "push", "networks": ["10.1.0.0/16", "192.0.2.7/32"],
+            "proxy": "http://proxy:3128", "userNamespaces": True,
+        },
+        "ca": {"pem": "one\n", "builds": True}, "cluster": {"build_memory": "8Gi"}, "namespaces": ["team-a", "team-b"],
+    },
+    "images are built by a cluster-wide agent": {
+        "builds": {
+            "registry": "r.example/x", "insecure": True, "namespace": "made-by-it", "create": False,
+        },
+        "networkPolicy": False, "clusterWide": True, "purge": True,
+    },
     "endpoints without TLS": {
         "inference": {"enabled": True, "allowInsecureConnections": True, "corsOrigins": ["https://a", "https://b"]},
         "cluster": {"serving_node_lost_s": 5},

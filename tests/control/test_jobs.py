@@ -54,7 +54,7 @@ def test_names_are_never_used_twice(play):
         ({"command": "echo ${{inputs.x}}"}, "UnresolvedExpression"),
         ({"outputs": {"default": None}}, "BadName"),
         ({"environment": "azureml:absent:1"}, "NotFound"),
-        ({"environment": {"build": {"path": "."}}}, "NotSupported"),
+        ({"environment": {"build": {"path": "."}}}, "BadReference"),
         ({"environment": {"conda_file": "./conda.yml"}}, "BadReference"),
         ({"type": "sweep"}, "NotSupported"),
         ({"comand": "x"}, "UnknownField"),

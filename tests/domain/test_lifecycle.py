@@ -55,6 +55,14 @@ class Play:
         return self.sees(phase="Running", job=running())
 
 
+def test_a_job_that_only_prepares_is_over_once_its_environment_is_there() -> None:
+    play = Play(order=a_job(prepare_only=True))
+    play.sees(Prepare(ENV), phase="Preparing")
+    play.sees(phase="Preparing", environment=EnvSeen(state="making", progress="building the image"))
+    play.sees(phase="Completed", environment=ready(image="r/x@sha256:1"), reason="ready on this site")
+    assert status_of(play.track, play.order).environment_image == "r/x@sha256:1"
+
+
 def ready(**more: object) -> EnvSeen:
     return EnvSeen(state="ready", python="/env/bin/python", lock="numpy==2.0").model_copy(update=more)
 

@@ -6,7 +6,7 @@ import pytest
 
 from ferryml.domain.errors import Refused
 from ferryml.domain.orders import Residency
-from ferryml.domain.placement import Ask, Place, check
+from ferryml.domain.placement import Ask, Place, check, check_builds
 from site_answers import NODE, a_type, inventory
 
 ONPREM = Place(
@@ -88,3 +88,14 @@ def test_switches_of_the_site():
 
 def test_a_cluster_that_told_of_nothing_takes_anything():
     assert check(Ask(instance_type="tpu"), Place("c", "k", "z", "kubernetes")) == ()
+
+
+def test_images_are_built_where_there_is_a_registry_to_push_to():
+    check_builds(a_cluster(builds=True))
+    check_builds(Place("c", "k", "z", "kubernetes"))  # it has not joined yet, and will say so itself
+    with pytest.raises(Refused) as caught:
+        check_builds(a_cluster())
+    assert (caught.value.code, "FERRY_CLUSTER_BUILD_REGISTRY" in caught.value.hint) == ("BuildsDisabled", True)
+    with pytest.raises(Refused) as caught:
+        check_builds(ONPREM)
+    assert caught.value.code == "NotSupported"

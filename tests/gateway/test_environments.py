@@ -65,3 +65,10 @@ def test_an_archive_that_was_trimmed_is_made_anew(environments: Environments, ga
     gateway.store.trim(0, ())
     with pytest.raises(NotFound):
         environments.get(ORDER.key)
+
+
+def test_images_are_remembered_by_key(environments: Environments) -> None:
+    assert environments.image("k") == ""
+    environments.keep_image("k", "r/a@sha256:1")
+    environments.keep_image("k", "r/a@sha256:2")
+    assert environments.image("k") == "r/a@sha256:2"

@@ -58,3 +58,34 @@ def test_hostile_words_are_refused(pods_gateway: PlayClusterGateway) -> None:
     assert code(pod.post("/v1/state", content=b"x" * 300_000)) == (413, "LimitExceeded")
     assert code(pod.get("/v1/sources/inputs.x")) == (404, "NotFound")
     assert code(pods_gateway.agent.get("/admin/v1/pulse?after=nonsense")) == (400, "BadRequest")
+
+
+def test_a_build_fetches_its_own_folder_and_nothing_else(pods_gateway: PlayClusterGateway) -> None:
+    """It comes under the grant of the job that waits for it."""
+    own, other = (pods_gateway.server.keep(data) for data in (b"mine", b"not mine"))
+    grant = pods_gateway.server.grant(reads=(own, other))
+    uid = f"image.{own.removeprefix('sha256:')}.k1"
+    answer = pods_gateway.admit(prefix="build-k1-", uid=uid, kind="build", namespace=SYSTEM, grant=grant)
+    assert answer.status_code == 200
+    pod = pods_gateway.pod("build-k1-0-x", SYSTEM)
+    assert pod.get(f"/v1/blobs/{own}").content == b"mine"
+    assert code(pod.get(f"/v1/blobs/{other}")) == (403, "BadGrant")
+    said = {"digest": own, "lock": "a==1\n"}
+    assert code(pod.post("/v1/environment", json=said)) == (403, "Forbidden")
+    assert code(pod.post("/v1/outputs", json={"name": "o", "tree": {"entries": []}})) == (403, "BadGrant")
+    assert pod.post("/mlflow/api/2.0/mlflow/runs/create", json={}).status_code == 403
+    assert code(pods_gateway.admit(prefix="build-k2-", uid="job.w.j", kind="build")) == (400, "BadRequest")
+
+
+def test_what_was_built_is_the_agents_word_alone(pods_gateway: PlayClusterGateway) -> None:
+    key, image = "ab" * 16, "r.local:5000/ferry/e@sha256:" + "d" * 64
+    pods_gateway.admit()
+    assert pods_gateway.pod().post("/admin/v1/image", json={"key": key, "image": image}).status_code == 401
+    assert pods_gateway.agent.get("/admin/v1/image", params={"key": key}).json() == {"image": ""}
+    for wrong in ("r.local/e:latest", "r.local/e@sha256:1", "r local/e@sha256:" + "d" * 64):
+        assert code(pods_gateway.agent.post("/admin/v1/image", json={"key": key, "image": wrong})) == (
+            400,
+            "BadRequest",
+        )
+    assert pods_gateway.agent.post("/admin/v1/image", json={"key": key, "image": image}).status_code == 200
+    assert pods_gateway.agent.get("/admin/v1/image", params={"key": key}).json() == {"image": image}

@@ -87,3 +87,14 @@ def test_hosts_that_do_not_appear_are_named(a_pod, pods_gateway):
     pod = a_pod(await_hosts=[["no-such-host.invalid"]], hosts_patience_s=0.1)
     assert pod.stage() == 1
     assert "no-such-host.invalid did not appear" in pod.state["message"]
+
+
+def test_a_build_gets_its_folder_and_nothing_else(a_pod, pods_gateway, play_server):
+    digest = play_server.keep(b"FROM x\n")
+    item = {"what": "the build context", "kind": "file", "digest": digest, "to": "context/Dockerfile"}
+    pods_gateway.admit(grant=play_server.grant(reads=(digest,)))
+    pod = a_pod(kind="build", fetch=[{**item, "read_only": False}], folders=[])
+    del pod.plan["command"], pod.plan["await_hosts"]
+    assert pod.stage() == 0, pod.said("stage")
+    assert (pod.folder / "context" / "Dockerfile").read_bytes() == b"FROM x\n"
+    assert not (pod.folder / "code").exists()

@@ -1,5 +1,6 @@
 """A pod's life with its three containers as processes: what the gateway hears, gets and passes on."""
 
+import http.client
 import subprocess
 import sys
 
@@ -112,3 +113,23 @@ def test_outputs_so_far_are_with_the_gateway_while_the_program_runs(a_pod):
     assert collect.wait(20) == 0
     assert pod.gateway.agent.get("/admin/v1/receipt?uid=job.w.j&attempt=1").json()["outputs"] == {}
     assert pod.gateway.agent.get(ask).json() == {}
+
+
+def test_commands_of_a_dockerfile_reach_packages_and_nothing_else(a_pod):
+    pod = a_pod(kind="build")
+    collect = pod._runner("collect")
+
+    def asked(path):
+        line = http.client.HTTPConnection("127.0.0.1", pod.port, timeout=5)
+        try:
+            line.request("GET", path)
+            return line.getresponse().status
+        except OSError:
+            return 0
+        finally:
+            line.close()
+
+    until(lambda: asked("/v1/conda") == 200, 20, lambda: pod.said("collect"))
+    assert [asked(path) for path in ("/v1/state", "/v1/blobs/x", "/mlflow/x", "/v1/group")] == [404] * 4
+    collect.terminate()
+    assert collect.wait(10) == 0, pod.said("collect")

@@ -12,15 +12,18 @@ from ferryml.compile.environment import (
     lock_answers,
     lock_python,
     lock_text,
+    on_image,
     with_key,
 )
 from ferryml.compile.kubernetes.cluster import cluster_of
 from ferryml.compile.kubernetes.preparation import Preparation, preparation_plan
+from ferryml.domain.orders import BuildOrder, TreeRef
 from ferryml.runner import prepare
 from package_index import Index
 from pod_play import PlayPod
 from wheel_play import a_wheel
 
+BUILT = environment_order(build=BuildOrder(context=TreeRef(digest="sha256:" + "c" * 64)), pip_requirements=["alpha"])
 VERSION = "{}.{}".format(*sys.version_info[:2])
 
 
@@ -88,6 +91,17 @@ def test_an_environment_is_resolved_locked_and_kept(a_preparation, gateway):
     assert said.stdout == "2.1\n"
     locked = order.model_copy(update={"lock": found["lock"]})
     assert made(gateway, with_key(locked).key)["digest"] == found["digest"]
+
+
+def test_what_a_built_image_has_stays_importable(a_preparation):
+    def configured(image):
+        order = environment_order(image=image, pip_requirements=["alpha"]) if image == "i" else on_image(BUILT, image)
+        pod = a_preparation(order)
+        assert pod.run() == 0, pod.logs()
+        return (pod.top / "env/pyvenv.cfg").read_text()
+
+    assert "include-system-site-packages = true" in configured("r/x@sha256:1")
+    assert "include-system-site-packages = false" in configured("i")
 
 
 def test_a_lock_is_installed_as_it_is(a_preparation, gateway):

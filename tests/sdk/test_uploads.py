@@ -137,3 +137,10 @@ def test_only_places_of_content_are_replaced(client, folder):
 
 def test_what_was_not_written_is_not_posted():
     assert posted(Model(name="m", path="azureml:x:1")) == {"name": "m", "path": "azureml:x:1"}
+
+
+def test_a_build_context_is_a_snapshot_like_code(client, folder):
+    (folder / ".amlignore").write_text("*.log\n")
+    made = client.run(substitute("team", {"build": {"path": str(folder), "dockerfile_path": "Dockerfile"}}))
+    assert made["build"]["path"].split(":")[2:4] == str(scan(folder, ignore=True)).split(":")[2:4]
+    assert made["build"]["path"] != str(scan(folder))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ferryml.agent.doctor_builds import builds_findings
 from ferryml.agent.doctor_router import router_findings
 from ferryml.agent.ports import Kube
 from ferryml.domain.error_catalogue import Code
@@ -93,6 +94,8 @@ class Wants:
     """When pods are tried."""
     inference: bool = False
     """Endpoints may be served."""
+    builds: str = ""
+    """Namespace in which images are built; empty: none are."""
 
 
 class Doctor:
@@ -131,7 +134,9 @@ class Doctor:
             self._gpus,
         ]
         if self._wants.inference:
-            checks.append(self._router)
+            checks.append(lambda: router_findings(self._kube, self._wants.system))
+        if self._wants.builds:
+            checks.append(lambda: builds_findings(self._kube, self._wants.builds))
         if probe:
             checks.append(self._probe)
         found: list[Finding] = []
@@ -175,7 +180,8 @@ class Doctor:
 
     def _rights(self) -> Iterator[Finding]:
         lacking = [need for need in CLUSTER_NEEDS if not self._may(*need)]
-        here = [*self._lacking(self._wants.system, SYSTEM_NEEDS), *self._lacking(self._wants.environments)]
+        own = filter(None, (self._wants.environments, self._wants.builds))
+        here = [*self._lacking(self._wants.system, SYSTEM_NEEDS), *(one for name in own for one in self._lacking(name))]
         if lacking:
             words = ", ".join(_said(need) for need in lacking)
             yield _finding(
@@ -266,9 +272,6 @@ class Doctor:
     def _gateway_there(self) -> Iterator[Finding]:
         for each in explain(Facts(gateway_down=self._gateway())):
             yield each.model_copy(update={"check": "gateway"})
-
-    def _router(self) -> Iterator[Finding]:
-        return router_findings(self._kube, self._wants.system)
 
     def _machines(self) -> Iterator[Finding]:
         every = nodes(self._kube.list("v1/nodes"))

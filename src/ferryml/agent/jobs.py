@@ -242,7 +242,7 @@ class JobOperator:
         return JobTurn(status, {"track": track.model_dump(mode="json")}, track.attempt)
 
     def _end(self, wish: Wish, track: JobTrack) -> None:
-        if track.code == "EnvironmentFailed" and wish.grant:
+        if track.code in ("EnvironmentFailed", "ImageBuildFailed") and wish.grant:
             self._gateway.append_log(wish.uid, track.attempt, ENVIRONMENT_LOG, f"{track.reason}\n".encode())
         self._looked.pop(wish.uid, None)
 

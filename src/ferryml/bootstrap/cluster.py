@@ -22,6 +22,7 @@ from ferryml.agent.sync import Sync
 from ferryml.agent.unread import Unreads
 from ferryml.backends.kubernetes.access import find_access
 from ferryml.backends.kubernetes.api import HttpKube
+from ferryml.backends.kubernetes.builds import Builds
 from ferryml.backends.kubernetes.events import EventLog
 from ferryml.backends.kubernetes.explaining import KubeExplainer
 from ferryml.backends.kubernetes.gangs import Gangs
@@ -80,10 +81,11 @@ class ClusterSite:
         self._door = _door(knobs, kube, joined, self.wake)
         cluster = _cluster(settings, knobs, joined, kube.version(), self._door.url)
         self._ledger = KubeLedger(kube, system, namespaces, dice.now)
-        everywhere = tuple(dict.fromkeys((*namespaces, knobs.environments_namespace, system))) if namespaces else ()
+        everywhere = _watched_in(knobs, namespaces)
         self._watched = Watched(kube, everywhere, self.wake, self._ledger.heard, self._ledger.sighted)
         patience = Patience(knobs.image_patience_s, dice.now)
-        environments = Preparations(kube, self._watched, self._door, cluster, patience, dice.now, self.wake)
+        builds = Builds(kube, self._watched, self._door, cluster, patience, dice.now)
+        environments = Preparations(kube, self._watched, self._door, cluster, patience, dice.now, self.wake, builds)
         gangs = Gangs(kube, self._watched, cluster, dice.now)
         self._explainer = KubeExplainer(kube, self._watched, self._order, dice.now, self.wake, knobs.autoscaled)
         self._events = EventLog(kube, self._door)
@@ -281,8 +283,15 @@ def _cluster(settings: SiteSettings, knobs: ClusterSettings, joined: ClusterMemb
     return cluster_of(
         settings.model_dump(), knobs.model_dump(), gateway_url=url, ca=joined.gateway.authority,
         main_sh=_script("main.sh"), prepare_sh=_script("main.sh"),
-        kubernetes=_numbers(version),
+        build_ca_pem=knobs.build_ca.read_text() if knobs.build_ca is not None else "", kubernetes=_numbers(version),
     )  # fmt: skip
+
+
+def _watched_in(knobs: ClusterSettings, namespaces: tuple[str, ...]) -> tuple[str, ...]:
+    """Empty: everywhere."""
+    builds = (knobs.builds_namespace,) if knobs.build_registry else ()
+    own = (knobs.environments_namespace, *builds, knobs.system_namespace)
+    return tuple(dict.fromkeys((*namespaces, *own))) if namespaces else ()
 
 
 def _script(name: str) -> str:

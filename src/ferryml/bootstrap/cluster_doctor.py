@@ -36,6 +36,7 @@ def wants_of(knobs: ClusterSettings) -> Wants:
         system=knobs.system_namespace, environments=knobs.environments_namespace,
         namespaces=knobs.allowed_namespaces(), create_namespaces=knobs.create_namespaces,
         pod_security=knobs.pod_security, probe=knobs.doctor_probe, inference=knobs.inference,
+        builds=knobs.builds_namespace if knobs.build_registry else "",
     )  # fmt: skip
 
 

@@ -69,6 +69,7 @@ class Inventory:
             "autoscaled": self._knobs.autoscaled,
             "training": self._knobs.training,
             "inference": self._knobs.inference,
+            "builds": bool(self._knobs.build_registry),
             "tolerations": list(self._cluster.workload_tolerations),
             **self._looks.told(self._watched.nodes.all(), self._watched.pods.all()),
         }

@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
-from ferryml.cli import assets
-from ferryml.cli.kit import new_app
+from typing import Annotated, Any
+
+import typer
+
+from ferryml.cli import assets, kit
+from ferryml.cli.jobs import COLUMNS, follow
+from ferryml.cli.kit import Shared, new_app
+
+LOG = "system_logs/environment.log"
 
 app = new_app("Environments with versions.")
 assets.add_verbs(app, "environment", "environments", "load_environment")
+
+
+@kit.verb(app, "build", COLUMNS)
+def build(
+    shared: Shared, name: kit.Name,
+    compute: Annotated[str, typer.Option("--compute", "-c", help="Compute on whose site it is built.")],
+    version: kit.Version = None, no_wait: kit.NoWait = False,
+) -> Any:  # fmt: skip
+    """Build the image ahead (or prepare the packages, where it has no `build:`) and print the log."""
+    job = shared.client.environments.build(name, assets.chosen(version), compute)
+    if no_wait:
+        return job
+    return follow(shared, job["name"], LOG)

@@ -46,13 +46,13 @@ def create(
         save_as.write_text(written(job, "yaml"), encoding="utf-8")
     if not stream:
         return job
-    return _follow(shared, job["name"])
+    return follow(shared, job["name"])
 
 
 @kit.verb(app, "stream")
 def stream(shared: Shared, name: kit.Name) -> Any:
     """Follow a job's log to its end; exits with 1 unless the job completed."""
-    return _follow(shared, name)
+    return follow(shared, name)
 
 
 @kit.verb(app, "show", COLUMNS)
@@ -186,7 +186,8 @@ def show_services(
     return shared.client.jobs.get(name).get("services", {})
 
 
-def _follow(shared: Shared, name: str) -> Any:
+def follow(shared: Shared, name: str, log: str = "std_log.txt") -> Any:
+    """Print a log of the job to its end; exits with 1 unless it completed."""
     import sys
 
     from ferryml.sdk.client import stdout_bytes
@@ -204,7 +205,7 @@ def _follow(shared: Shared, name: str) -> Any:
             told.add(text)
 
     # who asks for a part of the answer reads standard output: the log must not stand before it
-    job = shared.client.jobs.stream(name, aside if shared.asked else stdout_bytes, seen)
+    job = shared.client.jobs.stream(name, aside if shared.asked else stdout_bytes, seen, log)
     if shared.asked:
         kit.show(job, shared, COLUMNS)
     if job["status"] in FAILED:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ferryml.compile.conda import Mapped, map_lines, parse_spec
 from ferryml.domain.errors import Refused
-from ferryml.domain.orders import EnvironmentOrder
+from ferryml.domain.orders import BuildOrder, EnvironmentOrder
 
 LOCK_HEAD = "# ferry lock 1"
 _OPTIONS = ("--index-url", "-i", "--extra-index-url", "--find-links", "-f", "--pre", "--no-binary", "--only-binary")
@@ -25,6 +25,7 @@ def environment_order(
     pip_requirements: Iterable[str] = (),
     inference_config: Mapping[str, Mapping[str, Any]] | None = None,
     lock: str = "",
+    build: BuildOrder | None = None,
 ) -> EnvironmentOrder:
     """The order for an environment, with its `key`.
 
@@ -34,6 +35,7 @@ def environment_order(
         pip_requirements: requirement lines; comments and blank lines are dropped.
         inference_config: `{liveness_route, readiness_route, scoring_route: {port, path}}`.
         lock: what an earlier preparation returned.
+        build: the image is to be built from this, instead of `image`.
 
     Raises:
         Refused: BadValue naming the dependency that cannot be read.
@@ -45,7 +47,7 @@ def environment_order(
     order = EnvironmentOrder(
         key="", name=name, image=image or "", python=python, pip=pip, conda=conda, channels=channels, lock=lock,
         liveness=routes.get("liveness_route", ""), readiness=routes.get("readiness_route", ""),
-        scoring=routes.get("scoring_route", ""), port=ports[0] if ports else 0,
+        scoring=routes.get("scoring_route", ""), port=ports[0] if ports else 0, build=build,
     )  # fmt: skip
     return with_key(order)
 
@@ -59,8 +61,29 @@ def with_packages(order: EnvironmentOrder, lines: Sequence[str]) -> EnvironmentO
 
 def with_key(order: EnvironmentOrder) -> EnvironmentOrder:
     """`key` covers whatever decides which files are installed: not the name, not the routes."""
-    digest = _hash({**_ingredients(order), "image": order.image, "channels": order.channels, "lock": order.lock})
+    said: dict[str, Any] = {**_ingredients(order), "image": order.image, "channels": order.channels, "lock": order.lock}
+    said |= {"build": build_words(order.build)} if order.build else {}
+    said |= {"inherit": True} if order.inherit else {}
+    digest = _hash(said)
     return order.model_copy(update={"key": digest})
+
+
+def build_words(build: BuildOrder) -> str:
+    """What decides what is built: the bytes of the folder, and which file of it says how."""
+    return f"{build.context.digest} {build.dockerfile}"
+
+
+def image_order(order: EnvironmentOrder) -> EnvironmentOrder:
+    """Of an environment that is built, the image alone, with its own `key`: whatever is put on top of it later."""
+    return with_key(EnvironmentOrder(key="", name=order.name, build=order.build))
+
+
+def on_image(order: EnvironmentOrder, image: str) -> EnvironmentOrder:
+    """An environment that is built, once its image is there: what is left to be made.
+
+    Its Dockerfile installs what the program needs, so that must not be hidden by what Ferry adds.
+    """
+    return with_key(order.model_copy(update={"image": image, "build": None, "inherit": True}))
 
 
 def pypi_requirements(order: EnvironmentOrder) -> Mapped:

@@ -38,7 +38,7 @@ def create(deps: Deps, caller: Caller, workspace: str, kind: AssetKind, document
     with deps.store.read() as tx:
         aliases = Workspace.model_validate(need_workspace(tx, workspace).spec).aliases
     if isinstance(spec, Environment):
-        compiled(spec, aliases)
+        compiled(Contents(deps, workspace), spec, aliases)
         content = Content()
     else:
         content = locate(deps, workspace, spec)
@@ -163,6 +163,8 @@ def view(row: Row) -> Json:
         "content": content, "lock": bool(row.status.get("lock")), "residency": {
             "zones": content.get("zones", []), "release": content.get("release", [])},
     }  # fmt: skip
+    if row.kind == "environment":
+        ours["images"] = row.status.get("images") or {}
     extra = {"job_name": content.get("job") or None} if row.kind == "model" else {}
     return shown(row, ours, provisioning_state="Succeeded", **extra)
 

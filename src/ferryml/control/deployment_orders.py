@@ -21,7 +21,7 @@ from ferryml.domain.curated import TRITON_IMAGE
 from ferryml.domain.errors import Refused
 from ferryml.domain.instance_types import choose, with_resources
 from ferryml.domain.orders import EnvironmentOrder, ModelSource, RevisionOrder, TreeRef
-from ferryml.domain.placement import Ask, Place, check
+from ferryml.domain.placement import Ask, Place, check, check_builds
 from ferryml.domain.residency import inherited
 from ferryml.domain.spec.deployment import OnlineDeployment, TargetUtilization, check_complete
 from ferryml.domain.spec.model import Model
@@ -66,6 +66,8 @@ def resolve(deps: Deps, workspace: str, endpoint: str, compute: str, spec: Onlin
     if place.backend == "kubernetes" and place.inventory and spec.resources:
         with_resources(choose(place.types, spec.instance_type or ""), spec.resources.model_dump(mode="json"))
     environment = _environment(deps, workspace, given, flavor, model)
+    if environment.build is not None:
+        check_builds(place)
     if flavor == "custom" and place.backend == "local" and not spec.command:
         raise Refused(
             "BadArgument", "a local site runs no images, so it cannot know how to start this container",

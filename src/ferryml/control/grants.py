@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from ferryml.control.context import Deps
 from ferryml.domain.errors import Forbidden
 from ferryml.domain.link import Grant
-from ferryml.domain.orders import DatastorePath, EndpointOrder, JobOrder, Residency
+from ferryml.domain.orders import DatastorePath, EndpointOrder, JobOrder, Residency, RevisionOrder, TreeRef
 from ferryml.domain.residency import Binding, inherited
 from ferryml.domain.uids import uid_of
 
@@ -39,10 +39,14 @@ def residency(grant: Grant) -> Residency:
 def digests(order: JobOrder | EndpointOrder) -> Iterator[str]:
     """Every digest that the order needs."""
     if isinstance(order, JobOrder):
-        trees = [order.code, *(entry.tree for entry in order.inputs.values())]
+        trees = [order.code, _context(order), *(entry.tree for entry in order.inputs.values())]
     else:
-        trees = [tree for revision in order.revisions for tree in (revision.model, revision.code)]
+        trees = [tree for revision in order.revisions for tree in (revision.model, revision.code, _context(revision))]
     return iter(sorted({tree.digest for tree in trees if tree is not None}))
+
+
+def _context(order: JobOrder | RevisionOrder) -> TreeRef | None:
+    return order.environment.build.context if order.environment.build is not None else None
 
 
 def _grant(deps: Deps, site: str, order: JobOrder | EndpointOrder, generation: int) -> Grant:

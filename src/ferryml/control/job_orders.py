@@ -14,7 +14,7 @@ from ferryml.control.rows import need_workspace
 from ferryml.domain.errors import Refused
 from ferryml.domain.expressions import as_text, substitute
 from ferryml.domain.orders import DatastorePath, InputOrder, JobOrder, OutputOrder, Residency
-from ferryml.domain.placement import Ask, Place, check
+from ferryml.domain.placement import Ask, Place, check, check_builds
 from ferryml.domain.refs import DatastoreRef, parse_ref
 from ferryml.domain.residency import inherited, may_leave, output_matter
 from ferryml.domain.spec.io import Input, Output, Scalar
@@ -50,6 +50,8 @@ def resolve(deps: Deps, workspace: str, job: CommandJob, name: str) -> Resolved:
     ask = Ask(residency=residency, instance_type=job.resources.instance_type or "", only_sites=only)
     notes = check(ask, place)
     environment = environments.order(deps, workspace, cast(Any, job.environment))
+    if environment.build is not None:
+        check_builds(place)
     order = JobOrder(
         workspace=workspace, name=name, compute=place.compute, namespace=place.namespace, command=job.command,
         code=_code_tree(code), environment=environment, environment_variables=dict(job.environment_variables),

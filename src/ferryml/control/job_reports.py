@@ -82,6 +82,7 @@ def _apply(deps: Deps, now: Turn, row: Row, report: Report, found: Found) -> Non
         now.wake(f"site:{site}")
     now.tx.update(row.model_copy(update={"phase": phase, "status": kept}))
     environments.keep_lock(now, row.workspace, order.environment, status.lock)
+    environments.keep_image(now, row.workspace, order.environment, site, status.environment_image)
     if phase != row.phase:
         details: dict[str, Json] = {"from": row.phase, "to": phase, "reason": status.reason}
         now.event(row.workspace, "job.phase", f"job:{row.name}", details)

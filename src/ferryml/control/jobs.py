@@ -22,10 +22,14 @@ CHANGEABLE = ("description", "display_name", "tags", "properties")
 PRIVATE = ("order",)
 
 
-def create(deps: Deps, caller: Caller, workspace: str, document: Mapping[str, Any], parent: str = "") -> Json:
+def create(
+    deps: Deps, caller: Caller, workspace: str, document: Mapping[str, Any], parent: str = "",
+    prepare_only: bool = False,
+) -> Json:  # fmt: skip
     """Take a command job. Everything that can be refused is refused now; nothing is half done.
 
-    `parent` is the name of what made it (an automation run), for lists.
+    `parent` is the name of what made it (an automation run), for lists; with `prepare_only` its environment is made
+    and nothing is run.
     """
     allow(caller, "job.write", workspace)
     spec = _spec(document)
@@ -39,7 +43,7 @@ def create(deps: Deps, caller: Caller, workspace: str, document: Mapping[str, An
     tags = {**spec.tags, "mlflow.runName": spec.display_name or name, "mlflow.user": caller.name}
     tags |= {key: value for key, value in spec.properties.items() if key.startswith("mlflow.")}
     run = deps.tracking.create_run(workspace, resolved.order.mlflow_experiment, name, tags)
-    order = resolved.order.model_copy(update={"mlflow_run_id": run})
+    order = resolved.order.model_copy(update={"mlflow_run_id": run, "prepare_only": prepare_only})
     row = _row(caller, spec, order, resolved, parent)
     with turn(deps) as now:
         if now.tx.get("compute", workspace, order.compute) is None:

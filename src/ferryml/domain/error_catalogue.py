@@ -17,7 +17,7 @@ Code = Literal[
     # bytes
     "DigestMismatch", "OffsetMismatch", "UploadTooLarge", "PathEscapes", "DiskFull", "BlobMissing",
     # jobs
-    "EnvironmentFailed", "UserCodeFailed", "TimedOut", "MachineFailed", "StagingFailed", "UploadFailed", "InvalidInstanceType",
+    "EnvironmentFailed", "ImageBuildFailed", "UserCodeFailed", "TimedOut", "MachineFailed", "StagingFailed", "UploadFailed", "InvalidInstanceType",
     # serving
     "BadArgument", "ResourceNotReady", "UserScriptInitFailed", "UserScriptImportError", "UserScriptFunctionNotFound",
     "DeploymentCrashLoopBackOff", "NoValidDeployment", "TrafficInvalid", "EndpointNotFound", "QueueWaitExceeded",
@@ -31,7 +31,7 @@ Code = Literal[
     "StaleAttempt", "EpochChanged", "AgentTooOld", "ServerUnreachable", "ProxyFailed", "TlsFailed", "AlreadyRunning",
     "NotRunning", "MissingExtra", "Usage", "DatabaseTooNew", "BackupDamaged", "NotSupported", "LimitExceeded", "BadRequest", "Unavailable", "Internal",
     # clusters: what the explainer and the doctor find
-    "AdmissionDenied", "ClassMissing", "ClockSkew", "ClusterTooSmall", "ContainerCannotStart", "DnsFailed",
+    "AdmissionDenied", "BuildsDisabled", "ClassMissing", "ClockSkew", "ClusterTooSmall", "ContainerCannotStart", "DnsFailed",
     "GangWaiting", "GatewayDown", "GpuPluginMissing", "ImageAccessDenied", "ImageInvalid", "ImageNotFound",
     "ImagePullLoopBackOff", "ImageRateLimited", "InferenceDisabled", "KubernetesTooOld",
     "NetworkPolicyNotEnforced", "NodeLost", "OutOfQuota", "PermissionMissing", "PodEvicted", "PodOutOfMemory",
@@ -118,6 +118,10 @@ MEANING: dict[Code, tuple[str, str]] = {
     "EnvironmentFailed": (
         "The job's or deployment's environment could not be made.",
         "The message names the package; mend the environment.",
+    ),
+    "ImageBuildFailed": (
+        "The image of the environment could not be built on the site (Azure ML: ImageBuildFailure).",
+        "The message has the first error lines of the build; all of it is in system_logs/environment.log.",
     ),
     "UserCodeFailed": (
         "The user's program ended with an error.",
@@ -237,6 +241,10 @@ MEANING: dict[Code, tuple[str, str]] = {
         "The cluster's own rules refuse the pod: Pod Security, a webhook, a policy, a limit range, or a malformed "
         "field.",
         "The finding quotes the rule; IT grants an exception, or the job or instance type keeps to it.",
+    ),
+    "BuildsDisabled": (
+        "The environment is an image that has to be built, and the site builds none.",
+        "IT sets FERRY_CLUSTER_BUILD_REGISTRY (builds.registry in the chart), or give image instead of build.",
     ),
     "ClassMissing": (
         "A PriorityClass or RuntimeClass that is named does not exist.",

@@ -35,6 +35,7 @@ class JobTrack(Wire):
     findings: tuple[Finding, ...] = ()
     usage: dict[str, float] = {}
     lock: str = ""
+    image: str = ""
     outputs: dict[str, OutputResult] = {}
     receipt: str = ""
     ending: Literal["", "cancel", "timeout"] = ""
@@ -147,6 +148,7 @@ def status_of(track: JobTrack, order: JobOrder, rules: Rules = Rules()) -> JobSt
         receipt=track.receipt,
         lock=track.lock,
         environment_key=order.environment.key,
+        environment_image=track.image,
         notes=track.notes,
         findings=tuple(each for each in track.findings if not (silent and each.quotes_log)),
         usage=track.usage,
@@ -212,6 +214,8 @@ def _start(order: JobOrder, track: JobTrack, seen: Seen, now: datetime) -> tuple
             return _to(track, "Preparing", now, "making the environment"), (Prepare(order.environment),)
         case "making":
             return _to(track, "Preparing", now, env.progress or "making the environment"), ()
+        case "ready" if order.prepare_only:
+            return _to(track, "Completed", now, "the environment is ready on this site"), ()
         case "ready":
             if seen.no_room:
                 return _to(track, "Queued", now, seen.no_room), ()
@@ -278,6 +282,7 @@ def _note(track: JobTrack, seen: Seen) -> JobTrack:
         update={
             "launched": track.launched or seen.job.state != "absent",
             "lock": seen.environment.lock or track.lock,
+            "image": seen.environment.image or track.image,
             "node": seen.job.node or track.node,
             "findings": seen.job.findings,
             "usage": seen.job.usage or track.usage,

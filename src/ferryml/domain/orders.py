@@ -91,6 +91,15 @@ class OutputOrder(Wire):
     asset_version: str = ""
 
 
+class BuildOrder(Wire):
+    """An image that its site is to build."""
+
+    context: TreeRef
+    """The folder that is sent to the builder."""
+    dockerfile: str = "Dockerfile"
+    """Path inside the folder."""
+
+
 class EnvironmentOrder(Wire):
     """What a Python environment is made of; made once per site and `key`."""
 
@@ -113,6 +122,10 @@ class EnvironmentOrder(Wire):
     scoring: str = ""
     """Routes of inference_config as `PORT/path`."""
     port: int = 0
+    build: BuildOrder | None = None
+    """Instead of `image`: built once per site and content, before anything is put on top of it."""
+    inherit: bool = False
+    """What the image's own Python has stays importable beside what is installed on top."""
 
 
 class Residency(Wire):
@@ -150,6 +163,8 @@ class JobOrder(Wire):
     residency: Residency = Residency()
     cancel: bool = False
     """Desired state: True asks for the end of it."""
+    prepare_only: bool = False
+    """It is over once its environment is there: nothing is started."""
     labels: dict[str, str] = {}
 
 

@@ -14,7 +14,7 @@ from ferryml.domain.instance_types import of_inventory
 from ferryml.domain.orders import Residency
 from ferryml.domain.spec.instance_type import DEFAULT_TYPE, InstanceType
 
-__all__ = ["DEFAULT_TYPE", "FREE", "Ask", "Place", "check"]
+__all__ = ["DEFAULT_TYPE", "FREE", "Ask", "Place", "check", "check_builds"]
 
 FREE = Residency()
 
@@ -95,6 +95,22 @@ def check(ask: Ask, place: Place) -> tuple[str, ...]:
             )
     _check_switches(ask, place)
     return (*_check_type(ask.instance_type, place), *_notes(place))
+
+
+def check_builds(place: Place) -> None:
+    """For work whose image has to be built first. Raises Refused `NotSupported`, `BuildsDisabled`."""
+    if place.backend == "local":
+        raise Refused(
+            "NotSupported", f"compute {place.compute} is a local site, which runs no images and so builds none",
+            "Give conda_file or pip_requirements instead of build, or choose a Kubernetes compute.",
+        )  # fmt: skip
+    # a site that has not joined yet says so itself, once it has
+    if place.inventory and not place.inventory.get("builds"):
+        raise Refused(
+            "BuildsDisabled", f"site {place.site} of compute {place.compute} has no registry for images that it builds",
+            "IT sets FERRY_CLUSTER_BUILD_REGISTRY of the site (builds.registry in the chart), or give image instead.",
+            {"site": place.site},
+        )  # fmt: skip
 
 
 def _check_zone(residency: Residency, place: Place) -> None:

@@ -22,6 +22,8 @@ class EnvSeen(Wire):
     """Path of the interpreter once `ready`."""
     lock: str = ""
     """Pinned requirement lines once `ready`; the first site's lock is stored with the environment version."""
+    image: str = ""
+    """Once `ready`: the image that was built for it, by digest."""
     notes: tuple[str, ...] = ()
     """Said once on the job, e.g. which conda names were mapped, or that python is only the nearest."""
     code: str = ""

@@ -65,6 +65,8 @@ class JobStatus(Wire):
     lock: str = ""
     """Lock text made by the first preparation, to be stored with the environment version."""
     environment_key: str = ""
+    environment_image: str = ""
+    """The image that was built for the environment on this site, by digest; empty: none was."""
     notes: tuple[str, ...] = ()
     """Said once, e.g. `image is not honoured by a local site`."""
     logs: Literal["server", "site"] = "server"

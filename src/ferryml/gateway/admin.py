@@ -36,7 +36,7 @@ class AdmitSaid(BaseModel):
     grant: str
     namespace: str = Field(min_length=1, max_length=63)
     prefix: str = Field(min_length=5, max_length=63, pattern="-$")
-    kind: str = Field("job", pattern="^(job|preparation|serving)$")
+    kind: str = Field("job", pattern="^(job|preparation|build|serving)$")
 
 
 class RenewSaid(BaseModel):
@@ -60,6 +60,14 @@ class ModelSaid(BaseModel):
 
     key: str = Field(min_length=1, max_length=500)
     grant: str
+
+
+class ImageSaid(BaseModel):
+    """Body of `POST /admin/v1/image`: what was built under this key."""
+
+    model_config = ConfigDict(extra="forbid")
+    key: str = Field(pattern="^[0-9a-f]{20,64}$")
+    image: str = Field(max_length=512, pattern=r"^[\w.:/-]+@sha256:[0-9a-f]{64}$")
 
 
 class CloseSaid(BaseModel):
@@ -88,6 +96,8 @@ class AdminRoutes:
             ("/admin/v1/close", self.close, ["POST"]),
             ("/admin/v1/sources", self.sources, ["POST"]),
             ("/admin/v1/model", self.model, ["POST"]),
+            ("/admin/v1/image", self.keep_image, ["POST"]),
+            ("/admin/v1/image", self.image, ["GET"]),
             ("/admin/v1/receipt", self.receipt, ["GET"]),
             ("/admin/v1/states", self.states, ["GET"]),
             ("/admin/v1/outputs", self.outputs, ["GET"]),
@@ -129,6 +139,16 @@ class AdminRoutes:
         said = await self._said(request, ModelSaid)
         found = await self._work(lambda: self._door.model(said.key, said.grant))
         return JSONResponse(found.model_dump(mode="json"))
+
+    async def keep_image(self, request: Request) -> Response:
+        said = await self._said(request, ImageSaid)
+        await self._work(lambda: self._environments.keep_image(said.key, said.image))
+        return JSONResponse({})
+
+    async def image(self, request: Request) -> Response:
+        await self._check(request)
+        key = request.query_params.get("key", "")
+        return JSONResponse({"image": await self._work(lambda: self._environments.image(key))})
 
     async def receipt(self, request: Request) -> Response:
         await self._check(request)

@@ -17,7 +17,7 @@ from ferryml.domain.residency import output_matter
 from ferryml.domain.seen import Receipt
 from ferryml.gateway.checkpoints import Checkpoints
 from ferryml.gateway.database import Database
-from ferryml.gateway.environments import UID, Environments
+from ferryml.gateway.environments import IMAGE_UID, UID, Environments
 from ferryml.gateway.grants import Grants, stays
 from ferryml.gateway.journal import Caller, Journal
 from ferryml.gateway.models import Models
@@ -30,7 +30,7 @@ from ferryml.gateway.uplink import Uplink
 MANIFEST_LIMIT = 64 << 20
 REMEMBERED_GRANTS = 256
 MODEL_WAIT_S = 5.0
-_UIDS = {"job": "job.", "preparation": UID, "serving": "endpoint."}
+_UIDS = {"job": "job.", "preparation": UID, "build": IMAGE_UID, "serving": "endpoint."}
 """Kind of a caller -> how the uids of its work begin."""
 
 
@@ -68,14 +68,15 @@ class Door:
         """Lets the pods of an attempt in; those of older attempts are out. Raises Forbidden(BadGrant, StaleAttempt).
 
         A preparation comes under the grant of the job or endpoint that waits for it, and may read and write nothing of
-        that one's. A serving pod fetches what its endpoint may, and writes nothing but records.
+        that one's. A build does, too, and fetches the one folder that its uid names. A serving pod fetches what its
+        endpoint may, and writes nothing but records.
         """
         if self.pods is None:
             raise Refused("NotSupported", "this site has no pods")
         job = caller.kind == "job"
         if not caller.uid.startswith(_UIDS[caller.kind]):
             raise Refused("BadRequest", f"{caller.uid} is no {caller.kind}")
-        claims = self._grants.verify(caller.grant, None if caller.kind == "preparation" else caller.uid)
+        claims = self._grants.verify(caller.grant, None if caller.kind in ("preparation", "build") else caller.uid)
         with self._db.transaction():
             self._journal.admit(replace(caller, workspace=claims.workspace), "")
             self.pods.admit(caller, namespace, prefix)
@@ -124,7 +125,19 @@ class Door:
         return caller
 
     def grant_of(self, caller: Caller) -> Grant:
+        if caller.kind == "build":
+            return self._of_build(caller)
         return self._grants.verify(caller.grant, caller.uid)
+
+    def _of_build(self, caller: Caller) -> Grant:
+        """Of the grant under which it came nothing is left but the folder that it builds from."""
+        claims = self._grants.verify(caller.grant)
+        context = f"sha256:{caller.uid.removeprefix(IMAGE_UID).partition('.')[0]}"
+        reads = tuple(digest for digest in claims.reads if digest == context)
+        return Grant(
+            iss=claims.iss, site=claims.site, uid=caller.uid, generation=claims.generation, kind=claims.kind,
+            workspace=claims.workspace, name=claims.name, reads=reads, zones=claims.zones, release=claims.release,
+        )  # fmt: skip
 
     def blob(self, caller: Caller, digest: str, wait_s: float) -> Path:
         """The bytes, fetched if need be. Raises Unavailable while a long fetch goes on."""

@@ -14,7 +14,7 @@ from ferryml.gateway.journal import Caller
 from ferryml.gateway.pulse import Pulse
 from ferryml.gateway.store import SiteStore
 
-UID = "environment."
+UID, IMAGE_UID = "environment.", "image."
 LOCK_LIMIT = 4 << 20
 
 
@@ -56,6 +56,15 @@ class Environments:
         self._store.path(str(row[0]))
         digest, size, lock, python, notes = row
         return {"digest": digest, "size": size, "lock": lock, "python": python, "notes": json.loads(str(notes))}
+
+    def keep_image(self, key: str, image: str) -> None:
+        """What the site's agent says came of a build; the pods that built it are not asked."""
+        self._db.run("REPLACE INTO images VALUES (?, ?)", key, image)
+
+    def image(self, key: str) -> str:
+        """By digest; empty when none was built."""
+        row = self._db.row("SELECT image FROM images WHERE key = ?", key)
+        return str(row[0]) if row is not None else ""
 
     def has(self, digest: str) -> bool:
         """Whether this file is an environment: any work of the site that knows the digest may have it."""

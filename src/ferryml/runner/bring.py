@@ -65,6 +65,9 @@ class Bringing:
         try:
             if is_preparation(pod.plan):
                 pod.plan = lay_out(pod.plan, pod.folder, door)
+            elif pod.plan.get("kind") == "build":
+                stage(pod.plan, pod.folder, door, self._say)
+                return self._end()
             else:
                 stage(pod.plan, pod.folder, door, self._say)
                 self._check()
@@ -88,7 +91,7 @@ class Bringing:
             door.close()
         return self._end(*failed)
 
-    def _end(self, code: str, message: str) -> int:
+    def _end(self, code: str = "", message: str = "") -> int:
         if not code:
             self._state.save(message="starting the program")
             self._reporter.finish(SHORT_REPORT_S)

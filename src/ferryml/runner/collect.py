@@ -15,7 +15,7 @@ from ferryml.runner.logs import Shipper
 from ferryml.runner.outputs import Outputs
 from ferryml.runner.pod import DOOR_PORT, Pod
 from ferryml.runner.prepare import is_preparation, lock_made, notes_made, reason
-from ferryml.runner.relay import Relay
+from ferryml.runner.relay import OPEN, Relay
 from ferryml.runner.report import PodState, Reporter
 from ferryml.runner.shell import work_of
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 NO_SPACE = 28
+PACKAGES = ("/v1/packages/", "/v1/conda")
+"""All that commands of a Dockerfile may ask the gateway for."""
 LOOK_S = 0.1
 KILLED = 128 + signal.SIGKILL
 REPORT_PATIENCE_S = 3600
@@ -34,8 +36,15 @@ LAST_REPORT_S = 10
 def collect(pod: Pod) -> int:
     """Until SIGTERM, which comes when the program's container has ended."""
     port = int(os.environ.get("FERRY_DOOR_PORT") or pod.plan.get("door_port") or DOOR_PORT)
-    relay = Relay(pod.plan["gateway"], pod.plan.get("ca") or "", pod.token, port)
+    building = pod.plan.get("kind") == "build"
+    relay = Relay(pod.plan["gateway"], pod.plan.get("ca") or "", pod.token, port, open_=PACKAGES if building else OPEN)
     try:
+        if building:
+            # the kubelet says what becomes of its containers: commands of a Dockerfile cannot speak for them
+            over = threading.Event()
+            signal.signal(signal.SIGTERM, lambda *_: over.set())
+            over.wait()
+            return 0
         (Preparing if is_preparation(pod.plan) else Collecting)(pod).run()
     finally:
         relay.close()

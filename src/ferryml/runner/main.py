@@ -30,9 +30,9 @@ KILLED = 128 + signal.SIGKILL
 def main(argv: list[str]) -> int:
     """`--folder F`: carry out F/job.json. A second runner of the same folder ends at once.
 
-    In pods: `stage|collect --plan P --folder F`, and `ready`.
+    In pods: `stage|collect|pull|build|push --plan P --folder F`, and `ready`.
     """
-    if argv[:1] and argv[0] in ("stage", "collect", "ready", "pack"):
+    if argv[:1] and argv[0] in ("stage", "collect", "pull", "build", "push", "ready", "pack"):
         # Loaded here alone: a local job has no use for it, and its start would take twice as long.
         return int(importlib.import_module("ferryml.runner.pods").main(argv))
     if len(argv) != 2 or argv[0] != "--folder":

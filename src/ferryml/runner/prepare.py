@@ -57,6 +57,7 @@ def lay_out(plan: dict[str, Any], folder: str, door: Door) -> dict[str, Any]:
         "FERRY_PREPARATION": prep, "FERRY_ENVIRONMENT": plan["folder"], "FERRY_BIN": programs,
         "FERRY_CACHE": os.path.join(top, "cache"), "FERRY_PYTHON": plan["python"] or lock_python(lock),
         "FERRY_PYTHON_POLICY": plan["python_policy"], "FERRY_LOCK_PYTHON": lock_python(lock),
+        "FERRY_INHERIT": "yes" if plan.get("inherit") else "",
         "FERRY_CONDA": "yes" if _has_channel(plan, door) else "",
         "UV_DEFAULT_INDEX": plan["index"], "UV_PYTHON_DOWNLOADS": "never", "UV_NO_CONFIG": "1",
         "UV_HTTP_TIMEOUT": "300", "UV_CACHE_DIR": os.path.join(top, "cache", "uv"),

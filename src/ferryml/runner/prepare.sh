@@ -79,7 +79,7 @@ with_conda() {
 with_uv() {
     say "making the environment with Python $version ($python)"
     cat "$prep/mapped.notes" >>"$prep/notes"
-    uv venv --no-project --python "$python" "$target"
+    uv venv --no-project ${FERRY_INHERIT:+--system-site-packages} --python "$python" "$target"
     minor=${version%.*}
     if [ -s "$prep/lock.txt" ] && { [ -z "$FERRY_LOCK_PYTHON" ] || [ "$FERRY_LOCK_PYTHON" = "$minor" ]; }; then
         say "installing the lock"

@@ -35,10 +35,14 @@ class Relay:
     Args:
         port: 0 takes any.
         token: asked for every call.
+        open_: how the paths begin that may be asked for.
     """
 
-    def __init__(self, url: str, ca: str, token: Callable[[], str], port: int, patience_s: float = PATIENCE_S) -> None:
-        self._server = _Server(port, lambda: Line(Address(url), TIMEOUT_S, ca), token, patience_s)
+    def __init__(
+        self, url: str, ca: str, token: Callable[[], str], port: int, patience_s: float = PATIENCE_S,
+        open_: tuple[str, ...] = OPEN,
+    ) -> None:  # fmt: skip
+        self._server = _Server(port, lambda: Line(Address(url), TIMEOUT_S, ca), token, patience_s, open_)
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="relay", daemon=True)
         self._thread.start()
@@ -52,8 +56,10 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, line: Callable[[], Line], token: Callable[[], str], patience_s: float) -> None:
-        self.line, self.token, self.patience_s = line, token, patience_s
+    def __init__(
+        self, port: int, line: Callable[[], Line], token: Callable[[], str], patience_s: float, open_: tuple[str, ...]
+    ) -> None:
+        self.line, self.token, self.patience_s, self.open = line, token, patience_s, open_
         super().__init__(("127.0.0.1", port), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -77,8 +83,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """User programs' calls are their own business."""
 
     def do_GET(self) -> None:
-        if not self.path.startswith(OPEN):
-            self._say(404, "NotFound", "only /mlflow/ and /v1/ are here")
+        if not self.path.startswith(self.server.open):
+            self._say(404, "NotFound", f"only {' and '.join(self.server.open)} are here")
             return
         try:
             body, size = self._body()

@@ -121,9 +121,9 @@ class Jobs(Named):
         """Block until it is Completed, Failed or Canceled."""
         return self._run(flows.wait_job(self._workspace, name, notice))
 
-    def stream(self, name: str, write: Write, notice: Notice | None = None) -> Json:
-        """Copy its log to `write(bytes)` until it ends."""
-        return self._run(flows.stream_job(self._workspace, name, write, notice))
+    def stream(self, name: str, write: Write, notice: Notice | None = None, log: str = flows.STD_LOG) -> Json:
+        """Copy its log to `write(bytes)` until it ends; `log` names another one than that of its program."""
+        return self._run(flows.stream_job(self._workspace, name, write, notice, log))
 
     def download(self, name: str, target: str | Path, output: str | None = None, every: bool = False) -> list[Path]:
         """Bring an output home (`default` = ./outputs and ./logs), or every one."""

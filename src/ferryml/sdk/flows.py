@@ -22,6 +22,7 @@ ENDED = ("Completed", "Failed", "Canceled")
 SETTLED = ("Succeeded", "Failed", "Canceled")
 """Provisioning states that an operation ends in."""
 STD_LOG = "user_logs/std_log.txt"
+LAST_LINES_S = 1.5
 
 ROLLOUT_ENDED = ("promoted", "rolled_back", "failed")
 """Phases of a rollout that never change again."""
@@ -77,8 +78,11 @@ def wait_job(workspace: str, name: str, notice: Notice | None = None) -> Flow[Js
         yield Pause(0.5)
 
 
-def stream_job(workspace: str, name: str, write: Write, notice: Notice | None = None) -> Flow[Json]:
-    """Copy the job's log to `write` as it grows; returns the ended job. Attempts follow each other."""
+def stream_job(workspace: str, name: str, write: Write, notice: Notice | None = None, log: str = STD_LOG) -> Flow[Json]:
+    """Copy the job's log to `write` as it grows; returns the ended job. Attempts follow each other.
+
+    Only the end of a program says that its own log is whole; another one's last lines are waited for a moment.
+    """
     offsets: dict[str, int] = {}
     last: object = None
     while True:
@@ -87,21 +91,23 @@ def stream_job(workspace: str, name: str, write: Write, notice: Notice | None = 
         if seen != last and notice is not None:
             notice(job)
         last = seen
-        yield from _copy_logs(workspace, name, offsets, write)
+        yield from _copy_logs(workspace, name, log, offsets, write)
         if job["status"] in ENDED:
-            yield from _copy_logs(workspace, name, offsets, write)
+            if log != STD_LOG:
+                yield Pause(LAST_LINES_S)
+            yield from _copy_logs(workspace, name, log, offsets, write)
             return job
-        current = max(offsets, default=STD_LOG)
+        current = max(offsets, default=log)
         if not offsets or job["status"] != "Running":
             yield Pause(0.3)
         else:
             yield from _copy_one(workspace, name, current, offsets, write, wait=5.0)
 
 
-def _copy_logs(workspace: str, name: str, offsets: dict[str, int], write: Write) -> Flow[None]:
+def _copy_logs(workspace: str, name: str, wanted: str, offsets: dict[str, int], write: Write) -> Flow[None]:
     for log in (yield from get(below(workspace, "jobs", name, "logs"))):
         path = log["path"]
-        if path.endswith(STD_LOG) and int(log["size"]) > offsets.get(path, 0):
+        if path.endswith(wanted) and int(log["size"]) > offsets.get(path, 0):
             yield from _copy_one(workspace, name, path, offsets, write)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from ferryml.sdk import collections as nouns
 from ferryml.sdk.config import locate
+from ferryml.sdk.environments import Environments
 from ferryml.sdk.flow import Flow, Json, get, send
 from ferryml.sdk.flows import below
 from ferryml.sdk.sending import Target
@@ -27,7 +28,7 @@ class Questions:
         self.jobs = nouns.Jobs(runs)
         self.data = nouns.Assets(runs, "datas")
         self.models = nouns.Assets(runs, "models")
-        self.environments = nouns.Assets(runs, "environments")
+        self.environments = Environments(runs)
         self.codes = nouns.Assets(runs, "codes")
         self.datastores = nouns.Named(runs, "datastores")
         self.computes = nouns.Computes(runs)

@@ -114,9 +114,9 @@ def substitute(workspace: str, spec: Mapping[str, Any], progress: Progress | Non
                 items.append((yield from walk(inner, key, parent)))
             return items
         if isinstance(value, str) and _is_content(key, parent) and os.path.isabs(value):
-            at = (value, key == "code")
+            at = (value, key == "code" or parent == "build")
             if at not in done:
-                done[at] = yield from upload(workspace, scan(value, ignore=key == "code"), progress)
+                done[at] = yield from upload(workspace, scan(value, ignore=at[1]), progress)
             return done[at]
         return value
 

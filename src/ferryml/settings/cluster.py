@@ -59,6 +59,40 @@ class ClusterSettings(Settings):
         Literal["Always", "IfNotPresent", "Never"], Knob("When images of Ferry's own are pulled.")
     ] = "IfNotPresent"
 
+    # Images that are built here
+    build_registry: Annotated[
+        str, Knob("Registry to which built images are pushed, HOST[:PORT][/PATH].", off="empty: no images are built")
+    ] = ""
+    build_secret: Annotated[
+        str,
+        Knob(
+            "Secret (kubernetes.io/dockerconfigjson) in builds_namespace for pulling base images and pushing.",
+            off="empty: a registry without a password",
+        ),
+    ] = ""
+    build_insecure: Annotated[bool, Knob("The registry of builds speaks plain HTTP.", off="false")] = False
+    build_ca: Annotated[
+        OptionalPath, Knob("PEM file of certificate authorities for the registry of builds.", off="empty")
+    ] = None
+    build_proxy: Annotated[
+        str,
+        Knob("HTTP proxy for base images and commands of Dockerfiles, which see it: no password.", off="empty"),
+    ] = ""
+    builds_namespace: Annotated[
+        str, Knob("Namespace in which images are built; its Pod Security level must be privileged.")
+    ] = "ferry-builds"
+    builder_image: Annotated[str, Knob("Image with buildah, in which images are built.")] = "ferry-builder:latest"
+    build_user_namespaces: Annotated[
+        bool,
+        Knob("Build in pods with a user namespace (hostUsers: false), where the cluster has them.", off="false"),
+    ] = False
+    build_cpu: Annotated[str, Knob("CPU of a build.", unit="Kubernetes quantity")] = "1"
+    build_memory: Annotated[str, Knob("Memory of a build.", unit="Kubernetes quantity")] = "4Gi"
+    build_storage: Annotated[str, Knob("Disk of a build: about three times its image.", unit="Kubernetes quantity")] = (
+        "30Gi"
+    )
+    build_timeout_s: Annotated[float, Field(gt=0), Knob("Longest time a build may take.", unit="s")] = 3600
+
     # Where work may run
     workload_node_selector_json: Annotated[str, Knob("Node labels that every workload asks for.", off="empty")] = ""
     workload_tolerations_json: Annotated[

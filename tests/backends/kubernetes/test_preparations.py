@@ -76,9 +76,7 @@ def test_a_failure_says_its_lines_and_is_tried_again_only_when_asked(cluster: Pl
 
 def test_a_preparation_survives_the_agent(cluster: PlayCluster) -> None:
     cluster.jobs.prepare(SIX, "job.w.a", "grant")
-    again = type(cluster.jobs.environments)(
-        cluster.kube, cluster.watched, cluster.door, cluster.knobs, cluster.jobs.patience, cluster.clock, lambda: None
-    )
+    again = cluster.preparations()
     assert again.environment(KEY).state == "making"
 
 

@@ -94,3 +94,15 @@ def test_what_the_agent_watches_it_may_see_beside_its_programs_too():
     seen = {(g, what) for one in own if "watch" in one["verbs"] for g in one["apiGroups"] for what in one["resources"]}
     for kind in (JOBS, PODS, DEPLOYMENTS, ML_JOBS, ONLINE_ENDPOINTS, CONFIG_MAPS):
         assert (kind.group, kind.plural) in seen, kind
+
+
+def test_builds_have_a_namespace_of_their_own_and_an_account_that_may_nothing():
+    values = AgentValues.model_validate({"builds": {"registry": "r.io/x", "networks": ["10.0.0.0/8"]}})
+    assert work_namespaces(values, "sys") == ("ferry-environments", "ferry-builds", "default")
+    account = {body["metadata"]["name"]: body for body in accounts(values, "sys")}["ferry-build"]
+    assert account["automountServiceAccountToken"] is False
+    assert "ferry-build" not in {s["name"] for body in access(values, "sys") for s in body.get("subjects", ())}
+    for wrong in ("sys", "default", "ferry-environments"):
+        shared = values.model_copy(update={"builds": values.builds.model_copy(update={"namespace": wrong})})
+        with pytest.raises(Refused):
+            work_namespaces(shared, "sys")

@@ -29,3 +29,16 @@ def test_preparations_reach_the_gateway_and_names_only():
 
 def test_switched_off():
     assert policies(AgentValues(network_policy=False), "s") == []
+
+
+BUILDS = {"registry": "r.local:5000", "networks": ("10.1.0.0/16",)}
+
+
+def test_builds_reach_the_gateway_names_and_their_registry():
+    values = AgentValues.model_validate({"builds": BUILDS})
+    spec = {body["metadata"]["name"]: body["spec"] for body in policies(values, "s")}["ferry-build"]
+    assert spec["podSelector"] == {"matchLabels": {"ferryml.dev/kind": "build"}}
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert spec["egress"][:2] == made()["ferry-preparation"]["egress"]
+    assert spec["egress"][2] == {"to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]}
+    assert "ferry-build" not in made()

@@ -6,7 +6,7 @@ from ferryml.settings.cluster import ClusterSettings
 from ferryml.settings.site import SiteSettings
 
 KNOWN = {"gateway_url": "https://g", "ca": "PEM", "main_sh": "true"}
-BY_AGENT = {"ca", "main_sh", "prepare_sh", "kubernetes"}
+BY_AGENT = {"ca", "build_ca_pem", "main_sh", "prepare_sh", "kubernetes"}
 
 
 def test_every_field_is_a_knob_or_known_to_the_agent_alone():

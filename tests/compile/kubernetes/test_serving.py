@@ -5,10 +5,18 @@ import json
 import pytest
 
 from ferryml.compile.kubernetes.plan import Archive
-from ferryml.compile.kubernetes.serving import Served, grace_s, make_revision, order_mark, places, serving_plan
+from ferryml.compile.kubernetes.serving import ORDER, Served, grace_s, make_revision, order_mark, places, serving_plan
 from ferryml.domain.errors import Refused
 from ferryml.domain.instance_types import read
-from ferryml.domain.orders import CollectionOrder, DatastorePath, EnvironmentOrder, ModelSource, RevisionOrder, TreeRef
+from ferryml.domain.orders import (
+    BuildOrder,
+    CollectionOrder,
+    DatastorePath,
+    EnvironmentOrder,
+    ModelSource,
+    RevisionOrder,
+    TreeRef,
+)
 from ferryml.domain.spec.instance_type import BUILT_IN
 from pod_security import faults
 from pod_things import a_cluster
@@ -283,3 +291,10 @@ def test_pods_of_a_revision_keep_apart_where_they_can():
     assert pod(made(instance_type=kind))["affinity"] == chosen
     less = BUILT_IN.model_copy(update={"spec": BUILT_IN.spec.model_copy(update={"affinity": {"nodeAffinity": {}}})})
     assert pod(made(instance_type=less))["affinity"].keys() == {"nodeAffinity", "podAntiAffinity"}
+
+
+def test_an_image_that_was_built_for_it_runs_and_changes_no_order():
+    revision = a_revision(environment=EnvironmentOrder(key="k", build=BuildOrder(context=CODE)))
+    of = made(revision, image="r.local/ferry/e@sha256:1")
+    assert main(of)["image"] == "r.local/ferry/e@sha256:1"
+    assert of.deployment["metadata"]["annotations"][ORDER] == order_mark(revision)

@@ -23,6 +23,24 @@ labels: {{- include "ferry.labels" .name | nindent 2 }}
 {{ include "ferry.registry" . }}{{ .Values.images.runner }}:{{ .Values.images.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{- define "ferry.builderImage" -}}
+{{ include "ferry.registry" . }}{{ .Values.images.builder }}:{{ .Values.images.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{/* Ferry's own namespaces of work, and those of computes. */}}
+{{- define "ferry.workNamespaces" -}}
+{{- $ours := list .Values.environments.namespace }}
+{{- if .Values.builds.registry }}
+{{- if or (has .Values.builds.namespace .Values.namespaces) (eq .Values.builds.namespace .Values.environments.namespace) }}
+{{- fail "builds.namespace must be one of their own: its pods have more rights, and the registry's password lies there" }}
+{{- end }}
+{{- $ours = append $ours .Values.builds.namespace }}
+{{- end }}
+{{- $named := .Values.namespaces }}
+{{- range $name := $ours }}{{ $named = without $named $name }}{{ end }}
+{{- concat $ours $named | join "," }}
+{{- end }}
+
 {{/* Settings of the section site that may hold a password; compile/install/values.py names the same. */}}
 {{- define "ferry.secretSettings" -}}
 package_index proxy
@@ -57,6 +75,17 @@ package_index proxy
 {{- if or .Values.ca.pem .Values.ca.configMap }}
 {{- $_ := set $said "FERRY_SITE_CA_BUNDLE" "/etc/ferry/ca/ca.pem" }}
 {{- if .Values.ca.packages }}{{- $_ := set $said "FERRY_CLUSTER_PACKAGE_CA" "/etc/ferry/ca/ca.pem" }}{{ end }}
+{{- if and .Values.ca.builds .Values.builds.registry }}{{- $_ := set $said "FERRY_CLUSTER_BUILD_CA" "/etc/ferry/ca/ca.pem" }}{{ end }}
+{{- end }}
+{{- if .Values.builds.registry }}
+{{- $said = merge $said (dict
+  "FERRY_CLUSTER_BUILDS_NAMESPACE" .Values.builds.namespace
+  "FERRY_CLUSTER_BUILDER_IMAGE" (include "ferry.builderImage" .)
+  "FERRY_CLUSTER_BUILD_REGISTRY" .Values.builds.registry
+  "FERRY_CLUSTER_BUILD_SECRET" .Values.builds.secret
+  "FERRY_CLUSTER_BUILD_INSECURE" (toJson .Values.builds.insecure)
+  "FERRY_CLUSTER_BUILD_PROXY" .Values.builds.proxy
+  "FERRY_CLUSTER_BUILD_USER_NAMESPACES" (toJson .Values.builds.userNamespaces)) }}
 {{- end }}
 {{- with .Values.workloads.nodeSelector }}{{- $_ := set $said "FERRY_CLUSTER_WORKLOAD_NODE_SELECTOR_JSON" (toRawJson .) }}{{ end }}
 {{- with .Values.workloads.tolerations }}{{- $_ := set $said "FERRY_CLUSTER_WORKLOAD_TOLERATIONS_JSON" (toRawJson .) }}{{ end }}

@@ -39,6 +39,8 @@ class ClusterDoor(Protocol):
     def close_attempt(self, uid: str, attempt: int, exit_code: int) -> None: ...
     def states(self, uid: str, attempt: int) -> Mapping[int, dict[str, Any]]: ...
     def prepared(self, key: str) -> dict[str, Json] | None: ...
+    def built(self, key: str) -> str: ...
+    def keep_built(self, key: str, image: str) -> None: ...
     def append_log(self, uid: str, attempt: int, path: str, data: bytes) -> None: ...
 
 
@@ -178,6 +180,14 @@ class HttpGatewayDoor:
         except NotFound:
             return None
         return found
+
+    def built(self, key: str) -> str:
+        """The image that was built under this key, by digest; empty when none was. Raises Unavailable."""
+        return str(self._send("GET", "/admin/v1/image", params={"key": key}).json()["image"])
+
+    def keep_built(self, key: str, image: str) -> None:
+        """Raises Unavailable."""
+        self._send("POST", "/admin/v1/image", json={"key": key, "image": image})
 
     def put_predictions(self, given: list[tuple[str, str, str, str]]) -> None:
         """(uid, request id, revision, prediction as JSON text); on disk when this returns. Raises Unavailable."""

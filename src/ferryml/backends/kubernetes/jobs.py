@@ -260,7 +260,7 @@ class KubeJobs:
         return Attempt(
             launch=launch, namespace=order.namespace, instance_type=choose(types, order.instance_type),
             owner=Owner(held.kind.kind, held.name, held.object_uid),
-            environment=self.environments.archive(launch.env_key),
+            environment=self.environments.archive(launch.env_key), image=self.environments.image(launch.env_key),
             claims=self._claims(order.namespace),
         )  # fmt: skip
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ferryml.backends.kubernetes.builds import Builds
 from ferryml.backends.kubernetes.gateway_door import ClusterDoor
 from ferryml.backends.kubernetes.kinds import CONFIG_MAPS, JOBS
 from ferryml.backends.kubernetes.kube import Kube, Manifest, labels_of, name_of
 from ferryml.backends.kubernetes.observe import View, job_seen
 from ferryml.backends.kubernetes.patience import Patience
 from ferryml.backends.kubernetes.watched import Watched
+from ferryml.compile.environment import image_order, on_image
 from ferryml.compile.kubernetes import labels as marks
 from ferryml.compile.kubernetes.cluster import Cluster
 from ferryml.compile.kubernetes.names import preparation_name, preparation_uid, uid_hash
@@ -36,7 +38,7 @@ RECHECK_S = 30.0
 
 def is_plain(env: EnvironmentOrder) -> bool:
     """The image runs as it is."""
-    return not (env.pip or env.conda or env.python)
+    return not (env.pip or env.conda or env.python or env.build)
 
 
 @dataclass
@@ -50,6 +52,9 @@ class Preparations:
     patience: Patience
     now: Callable[[], datetime]
     wake: Callable[[str], None]
+    builds: Builds
+    _wanted: dict[str, EnvironmentOrder] = field(default_factory=dict)
+    """Those whose image is built first, by their own keys."""
     _plain: set[str] = field(default_factory=set)
     _ready: dict[str, tuple[EnvSeen, Archive, datetime]] = field(default_factory=dict)
     _absent: dict[str, datetime] = field(default_factory=dict)
@@ -60,7 +65,17 @@ class Preparations:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def prepare(self, env: EnvironmentOrder, uid: str = "", grant: str = "") -> None:
-        """Raises Refused when it cannot be made, Unavailable when it can later."""
+        """Raises Refused when it cannot be made, Unavailable when it can later.
+
+        One whose image must be built first is asked for twice: once that is done, for what goes on top of it.
+        """
+        if env.build is not None:
+            self._wanted[env.key] = env
+            self.builds.prepare(image_order(env), uid, grant)
+            image = self.builds.image(image_order(env).key)
+            if image.state != "ready":
+                return
+            env = on_image(env, image.image)
         if is_plain(env):
             self._plain.add(env.key)
             self.wake(uid)
@@ -73,6 +88,8 @@ class Preparations:
             self._make(env, grant)
 
     def environment(self, key: str) -> EnvSeen:
+        if key in self._wanted:
+            return self._on_image(self._wanted[key])
         if key in self._plain:
             return EnvSeen(state="ready")
         with self._lock:
@@ -88,6 +105,11 @@ class Preparations:
 
     def archive(self, key: str) -> Archive | None:
         """None for an image as it is. Raises Unavailable when it is not there (any more)."""
+        if key in self._wanted:
+            rest = on_image(self._wanted[key], self.image(key))
+            if is_plain(rest):
+                return None
+            key = rest.key
         if key in self._plain:
             return None
         with self._lock:
@@ -98,6 +120,22 @@ class Preparations:
                     "Unavailable", "the environment is not in the site store any more", "It is made anew."
                 )
             return self._ready[key][1]
+
+    def image(self, key: str) -> str:
+        """The image that was built for an environment; empty for those that name theirs. Raises Unavailable."""
+        if key not in self._wanted:
+            return ""
+        seen = self.builds.image(image_order(self._wanted[key]).key)
+        if seen.state != "ready":
+            raise Unavailable("Unavailable", "the image is not built (any more)", "It is built anew.")
+        return seen.image
+
+    def _on_image(self, env: EnvironmentOrder) -> EnvSeen:
+        built = self.builds.image(image_order(env).key)
+        if built.state != "ready":
+            return built
+        rest = on_image(env, built.image)
+        return built if is_plain(rest) else self.environment(rest.key).model_copy(update={"image": built.image})
 
     def _job(self, key: str) -> Manifest | None:
         return self.watched.jobs.get(self.cluster.environments_namespace, preparation_name(key))

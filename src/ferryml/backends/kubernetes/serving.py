@@ -223,6 +223,7 @@ class KubeServing:
             compute=order.compute, revision=rev, count=count, instance_type=choose(types, rev.instance_type),
             owner=Owner(held.kind.kind, held.name, held.object_uid),
             environment=self.environments.archive(rev.environment.key),
+            image=self.environments.image(rev.environment.key),
         )  # fmt: skip
         return make_revision(served, self.cluster)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ferryml.compile.install.kit import (
     AGENT,
     AGENT_KEY,
+    BUILD,
     GATEWAY,
     GATEWAY_KEY,
     JOIN,
@@ -94,12 +95,14 @@ GATEWAY_CLUSTER_RULES = (rule("authentication.k8s.io", ("tokenreviews",), ("crea
 
 
 def accounts(values: AgentValues, namespace: str) -> list[Manifest]:
-    """Each program has credentials of its own; preparations have an account that may do nothing."""
+    """Each program has credentials of its own; preparations and builds have accounts that may do nothing."""
+    builds = [obj("v1", "ServiceAccount", BUILD, values.builds.namespace, automountServiceAccountToken=False)]
     return [
         *([obj("v1", "ServiceAccount", ROUTER, namespace)] if values.inference.enabled else []),
         obj("v1", "ServiceAccount", AGENT, namespace),
         obj("v1", "ServiceAccount", GATEWAY, namespace),
         obj("v1", "ServiceAccount", PREPARATION, values.environments.namespace, automountServiceAccountToken=False),
+        *(builds if values.builds.registry else []),
     ]
 
 
@@ -131,14 +134,20 @@ def access(values: AgentValues, namespace: str) -> list[Manifest]:
 
 def work_namespaces(values: AgentValues, namespace: str) -> tuple[str, ...]:
     """Where the agent works, all namespaces of cluster-wide mode apart. Raises Refused for the one of its own keys."""
-    environments = values.environments.namespace
+    builds = (values.builds.namespace,) if values.builds.registry else ()
+    ours = (values.environments.namespace, *builds)
     named = () if values.cluster_wide else values.namespaces
-    if namespace in (environments, *named):
+    if namespace in (*ours, *named):
         raise Refused(
             "BadValue", f"{namespace} holds the keys of agent and gateway: no work may run in it",
-            "Give computes and environments namespaces of their own.",
+            "Give computes, environments and builds namespaces of their own.",
         )  # fmt: skip
-    return (environments, *(name for name in named if name != environments))
+    if builds and builds[0] in (values.environments.namespace, *named):
+        raise Refused(
+            "BadValue", f"{builds[0]} is for builds, whose pods have more rights and the registry's password",
+            "Give builds a namespace of their own (builds.namespace).",
+        )  # fmt: skip
+    return (*ours, *(name for name in named if name not in ours))
 
 
 def _router(values: AgentValues, namespace: str) -> list[Manifest]:

@@ -99,6 +99,19 @@ def _base64(plain: str) -> str:
     return base64.b64encode(plain.encode()).decode()
 
 
+def _builds(values: AgentValues, version: str) -> dict[str, Scalar]:
+    asked = values.builds
+    return {
+        "FERRY_CLUSTER_BUILDS_NAMESPACE": asked.namespace,
+        "FERRY_CLUSTER_BUILDER_IMAGE": image(values.images, values.images.builder, version),
+        "FERRY_CLUSTER_BUILD_REGISTRY": asked.registry,
+        "FERRY_CLUSTER_BUILD_SECRET": asked.secret,
+        "FERRY_CLUSTER_BUILD_INSECURE": asked.insecure,
+        "FERRY_CLUSTER_BUILD_PROXY": asked.proxy,
+        "FERRY_CLUSTER_BUILD_USER_NAMESPACES": asked.user_namespaces,
+    }
+
+
 def _fixed(values: AgentValues, namespace: str, version: str) -> dict[str, Scalar]:
     said: dict[str, Scalar] = {
         "FERRY_SITE_BACKEND": "kubernetes",
@@ -117,6 +130,10 @@ def _fixed(values: AgentValues, namespace: str, version: str) -> dict[str, Scala
         said["FERRY_SITE_CA_BUNDLE"] = f"{CA_FOLDER}/ca.pem"
         if values.ca.packages:
             said["FERRY_CLUSTER_PACKAGE_CA"] = f"{CA_FOLDER}/ca.pem"
+        if values.ca.builds and values.builds.registry:
+            said["FERRY_CLUSTER_BUILD_CA"] = f"{CA_FOLDER}/ca.pem"
+    if values.builds.registry:
+        said |= _builds(values, version)
     work = values.workloads
     for name, value in (
         ("WORKLOAD_NODE_SELECTOR", dict(work.node_selector)),

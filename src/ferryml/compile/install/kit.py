@@ -10,7 +10,7 @@ from ferryml.compile.kubernetes.pods import until_lost
 
 Manifest = dict[str, Any]
 
-AGENT, GATEWAY, PREPARATION = "ferry-agent", "ferry-gateway", "ferry-preparation"
+AGENT, GATEWAY, PREPARATION, BUILD = "ferry-agent", "ferry-gateway", "ferry-preparation", "ferry-build"
 ROUTER, PEERS = "ferry-router", "ferry-router-peers"
 ROUTER_TABLE, ROUTER_KEY, ROUTER_DOOR, ROUTER_TLS = (f"{ROUTER}-{part}" for part in ("table", "key", "door", "tls"))
 AGENT_KEY, GATEWAY_KEY, JOIN, SETTINGS = "ferry-agent-key", "ferry-gateway-key", "ferry-join", "ferry-settings"

@@ -24,8 +24,13 @@ def agent(values: AgentValues, namespace: str, version: str) -> list[Manifest]:
 
 
 def lasting(values: AgentValues, namespace: str) -> list[Manifest]:
-    """What stays when the programs go: the namespace, which Helm makes, that of environments, and the store's claim."""
+    """What stays when the programs go: the namespace, which Helm makes, those of environments and builds, the store's
+    claim."""
     made = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}]
     if values.environments.create:
         made.append(obj("v1", "Namespace", values.environments.namespace))
+    if values.builds.registry and values.builds.create:
+        builds = obj("v1", "Namespace", values.builds.namespace)
+        builds["metadata"]["labels"] |= {"pod-security.kubernetes.io/enforce": "privileged"}
+        made.append(builds)
     return [*made, *store(values, namespace)]

@@ -40,8 +40,21 @@ def policies(values: AgentValues, namespace: str) -> list[Manifest]:
                 {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
             ],
         }),
+        *([_build(values, gateway)] if values.builds.registry else []),
         *([_router(values, namespace)] if values.inference.enabled else []),
     ]  # fmt: skip
+
+
+def _build(values: AgentValues, gateway: Manifest) -> Manifest:
+    """As preparations, and the registry."""
+    return _policy("ferry-build", values.builds.namespace, {"ferryml.dev/kind": "build"}, {
+        "policyTypes": ["Ingress", "Egress"],
+        "egress": [
+            {"to": [gateway], "ports": [{"port": GATEWAY_PORT, "protocol": "TCP"}]},
+            {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+            {"to": [{"ipBlock": {"cidr": cidr}} for cidr in values.builds.networks]},
+        ],
+    })  # fmt: skip
 
 
 def _router(values: AgentValues, namespace: str) -> Manifest:

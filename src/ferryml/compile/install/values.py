@@ -19,7 +19,9 @@ FIXED_SITE_SETTINGS = (
     "backend", "ca_bundle", "connect", "gateway_host", "gateway_port", "router_host", "router_port", "state_dir",
 )  # fmt: skip
 FIXED_CLUSTER_SETTINGS = (
-    "environments_namespace", "gateway_host", "gateway_port", "image_aliases_json", "image_pull_policy", "inference",
+    "build_ca", "build_insecure", "build_proxy", "build_registry", "build_secret", "build_user_namespaces",
+    "builder_image", "builds_namespace", "environments_namespace", "gateway_host", "gateway_port", "image_aliases_json",
+    "image_pull_policy", "inference",
     "namespaces", "package_ca", "runner_image", "state_dir", "system_namespace", "workload_node_selector_json",
     "workload_tolerations_json",
 )  # fmt: skip
@@ -50,6 +52,8 @@ class Images(Part):
     """Image that stands beside a user's container."""
     router: str = "ferry-router"
     """Image of the router: HAProxy and what stands beside it."""
+    builder: str = "ferry-builder"
+    """Image in which images of environments are built: buildah and skopeo."""
     tag: str = ""
     """Empty: the version of the chart."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
@@ -68,6 +72,8 @@ class Authorities(Part):
     """Its key."""
     packages: bool = False
     """Trust them for package index and conda channels too, as behind a proxy that inspects TLS."""
+    builds: bool = False
+    """Trust them for the registry of built images, too."""
 
 
 class Amounts(Part):
@@ -124,6 +130,30 @@ class EnvironmentsPlace(Part):
     namespace: Namespace = "ferry-environments"
     create: bool = True
     """Make it, and keep it at uninstalling unless `purge`; false: it exists already."""
+
+
+class Builds(Part):
+    """Images that environments ask to be built: a namespace of their own, for buildah needs the privileged level."""
+
+    registry: Annotated[
+        str, Field(pattern=r"^$|^(localhost|[\w-]+(\.[\w-]+)+|[\w.-]+:[0-9]+)(:[0-9]+)?(/[\w./-]+)?$")
+    ] = ""
+    """Where they are pushed, HOST[:PORT][/PATH]; empty: no images are built."""
+    secret: str = ""
+    """A Secret of type kubernetes.io/dockerconfigjson in that namespace, for base images and pushing; empty: none is
+    needed."""
+    insecure: bool = False
+    """The registry speaks plain HTTP."""
+    proxy: str = ""
+    """HTTP proxy for base images and commands of Dockerfiles, which see it: no password."""
+    networks: tuple[str, ...] = ()
+    """Networks that builds may connect to beside gateway and DNS, as CIDR: the registry, the proxy. Needed where
+    networkPolicy is on."""
+    namespace: Namespace = "ferry-builds"
+    create: bool = True
+    """Make it where there is a registry, and keep it at uninstalling unless `purge`; false: it exists already."""
+    user_namespaces: bool = False
+    """Build in pods with a user namespace (hostUsers: false), where the cluster has them."""
 
 
 class RouterService(Part):
@@ -243,6 +273,7 @@ class AgentValues(Part):
     agent: AgentProgram = AgentProgram()
     gateway: GatewayProgram = GatewayProgram()
     environments: EnvironmentsPlace = EnvironmentsPlace()
+    builds: Builds = Builds()
     inference: Inference = Inference()
     connect: Shells = Shells()
     workloads: Workloads = Workloads()
@@ -259,8 +290,14 @@ class AgentValues(Part):
     network_policy: bool = True
     """Only Ferry's pods may call the gateway, nobody the agent; the router is open where callers come in."""
     purge: bool = False
-    """Uninstalling also removes the custom resource definitions of Ferry, the site store's volume and the namespace of
-    environments."""
+    """Uninstalling also removes the custom resource definitions of Ferry, the site store's volume and the namespaces of
+    environments and builds."""
+
+    @model_validator(mode="after")
+    def _builds_reach_their_registry(self) -> AgentValues:
+        if self.builds.registry and self.network_policy and not self.builds.networks:
+            raise ValueError("builds.networks is needed: the networks (CIDR) of the registry of builds")
+        return self
 
 
 def image(images: Images, name: str, version: str) -> str:

@@ -71,6 +71,17 @@ class Cluster(BaseModel):
     collect_memory: str = "96Mi"
     preparation_cpu: str = "500m"
     preparation_memory: str = "1Gi"
+    builds_namespace: str = "ferry-builds"
+    builder_image: str = "ferry-builder:latest"
+    build_registry: str = ""
+    build_secret: str = ""
+    build_insecure: bool = False
+    build_proxy: str = ""
+    build_user_namespaces: bool = False
+    build_cpu: str = "1"
+    build_memory: str = "4Gi"
+    build_storage: str = "30Gi"
+    build_timeout_s: float = 3600
     python: str = "exact"
     prepare_timeout_s: float = 1800
     cancel_grace_s: float = 10
@@ -87,6 +98,8 @@ class Cluster(BaseModel):
     """Text of what main containers run."""
     prepare_sh: str = Field("", repr=False)
     """Text of what the main container of a preparation runs."""
+    build_ca_pem: str = Field("", repr=False)
+    """PEM of authorities for the registry of builds; empty: the public ones."""
     kubernetes: tuple[int, int] = (1, 29)
     """Version of the API server."""
 

@@ -51,6 +51,8 @@ class Attempt:
     instance_type: InstanceType
     owner: Owner | None = None
     environment: Archive | None = None
+    image: str = ""
+    """The one that was built for it; empty: as its environment says."""
     claims: tuple[Mapping[str, Json], ...] = ()
     """PersistentVolumeClaims of the namespace, as the API gives them; those labelled for it are mounted."""
     service_account: str = ""
@@ -188,7 +190,7 @@ def _main(attempt: Attempt, cluster: Cluster, mounts: DataMounts) -> dict[str, J
     kind = attempt.instance_type
     return {
         "name": MAIN,
-        "image": user_image(attempt.launch.order.environment, cluster),
+        "image": attempt.image or user_image(attempt.launch.order.environment, cluster),
         "command": ["/bin/sh", f"{PLAN}/main.sh"],
         "workingDir": f"{FOLDER}/code",
         "resources": {"requests": kind.requests, "limits": kind.limits},

@@ -30,7 +30,7 @@ BOUND = f"{GROUP}/bound"
 MANAGED = {MANAGED_BY: "ferry"}
 """Selects everything of Ferry's."""
 
-Kind = Literal["job", "preparation", "endpoint"]
+Kind = Literal["job", "preparation", "build", "endpoint"]
 
 _VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 
@@ -45,7 +45,7 @@ def label_value(text: str) -> str:
 
 
 def labels_of(kind: Kind, uid: str, attempt: int, workspace: str, compute: str, bound: bool = False) -> dict[str, str]:
-    """Of every object of one attempt; workspace and compute are empty for preparations, which belong to no one."""
+    """Of every object of one attempt; workspace and compute are empty for preparations and builds: nobody's."""
     mine = {MANAGED_BY: "ferry", KIND: kind, UID: uid_hash(uid), ATTEMPT: str(attempt)}
     if workspace:
         mine |= {WORKSPACE: label_value(workspace), COMPUTE: label_value(compute)}

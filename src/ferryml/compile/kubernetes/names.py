@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+from ferryml.domain.orders import EnvironmentOrder
+
 HASH_DIGITS = 20
 SLUG_LENGTH = HASH_DIGITS
 """No longer than the hash: else a job's name could be chosen so that its pods' names begin like another job's."""
@@ -53,6 +55,17 @@ def preparation_uid(key: str) -> str:
 def preparation_name(key: str) -> str:
     """Of the Job and ConfigMap that prepare the environment `key` (hex)."""
     return f"prepare-{key[:HASH_DIGITS].lower()}"
+
+
+def build_uid(order: EnvironmentOrder) -> str:
+    """How the gateway calls the building of an image, and by that what its pods may fetch: this one folder."""
+    context = order.build.context.digest.removeprefix("sha256:") if order.build is not None else ""
+    return f"image.{context}.{order.key}"
+
+
+def build_name(key: str) -> str:
+    """Of the Job and ConfigMap that build the image `key` (hex)."""
+    return f"build-{key[:HASH_DIGITS].lower()}"
 
 
 def host_name(name: str, index: int) -> str:

@@ -82,6 +82,7 @@ def preparation_plan(preparation: Preparation, cluster: Cluster) -> dict[str, Js
         "kind": "preparation", "key": order.key, "uid": preparation_uid(order.key), "attempt": preparation.attempt,
         "gateway": cluster.gateway_url, "ca": f"{PLAN}/ca.pem", "token_file": f"{TOKEN}/token", "door_port": DOOR_PORT,
         "folder": ENVIRONMENT, "python": order.python, "python_policy": cluster.python,
+        "inherit": order.inherit,
         "requirements": list(mapped.lines), "pip": list(order.pip), "conda": list(order.conda),
         "unmapped": unmapped, "channels": list(order.channels), "lock": order.lock,
         "index": INDEX, "conda_channels": CHANNELS,

@@ -90,6 +90,8 @@ class Served:
     instance_type: InstanceType
     owner: Owner | None = None
     environment: Archive | None = None
+    image: str = ""
+    """The one that was built for it; empty: as its environment says."""
     """None: the image as it is."""
 
 
@@ -275,7 +277,7 @@ def _main(served: Served, cluster: Cluster) -> dict[str, Json]:
     ports = {"name": SCORE, "containerPort": port, "protocol": "TCP"}
     return {
         "name": MAIN,
-        "image": user_image(revision.environment, cluster),
+        "image": served.image or user_image(revision.environment, cluster),
         **_command(revision, port, served.environment is not None),
         "env": [{"name": name, "value": value.replace("$(", "$$(")} for name, value in known.items()],
         "ports": [ports],

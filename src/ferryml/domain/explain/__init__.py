@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ferryml.domain.explain import (
     admission,
+    building,
     containers,
     images,
     machines,
@@ -33,6 +34,7 @@ RULES: tuple[Look, ...] = (
     *images.RULES,
     *machines.RULES,
     *containers.RULES,
+    *building.RULES,
     *preparing.RULES,
     *network.RULES,
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
 
-from ferryml.control import assets
+from ferryml.control import assets, environment_builds
 from ferryml.control.contents import AssetKind
 from ferryml.control.ports import Json
 from ferryml.server.auth import After, Document, Limit, Name, Person, Text, Version, span
@@ -22,7 +23,22 @@ def make() -> APIRouter:
     router = APIRouter(prefix="/workspaces/{workspace}")
     for plural, kind in KINDS.items():
         _add(router, plural, kind)
+    path = "/environments/{name}/versions/{version}/build"
+    words = "Build its image on a compute's site, or prepare its packages there; answers the job that does"
+    router.post(path, status_code=201, summary=words, tags=["environments"])(_build)
     return router
+
+
+class BuildSaid(BaseModel):
+    """Body of a build."""
+
+    model_config = ConfigDict(extra="forbid")
+    compute: str = Field(min_length=1, max_length=255, description="Compute whose site is to build it.")
+
+
+def _build(asked: Person, workspace: Name, name: Name, version: Version, said: BuildSaid) -> dict[str, Json]:
+    compute = said.compute.removeprefix("azureml:")
+    return dict(environment_builds.build(asked.deps, asked.caller, workspace, name, version, compute))
 
 
 def _add(router: APIRouter, plural: str, kind: AssetKind) -> None:
