@@ -219,11 +219,12 @@ def good(answer: httpx.Response) -> Any:
 
 
 def until(true: Callable[[], Any], within_s: float, words: Callable[[], str] = lambda: "") -> None:
-    """Looks often; fails with `words` when it does not come true in time."""
-    end = time.monotonic() + within_s
+    """Looks often, and less often the longer it waits, for looking costs what is waited for; fails with `words`."""
+    began = time.monotonic()
     while not true():
-        assert time.monotonic() < end, f"not within {within_s} s: {words()}"
-        time.sleep(0.05)
+        waited = time.monotonic() - began
+        assert waited < within_s, f"not within {within_s} s: {words()}"
+        time.sleep(min(0.25, 0.05 + waited / 20))
 
 
 def free_port() -> int:
