@@ -23,7 +23,7 @@ demo-kubernetes: setup ## The same on two real clusters of this machine (Linux, 
 	@$(BIN)/python scripts/demo_kubernetes.py
 
 # Tests on clusters mostly wait, so their groups run side by side; clusters that are given are for one process alone.
-CLUSTER_TESTS := tests/system_kubernetes $(if $(KUBECONFIG)$(FERRY_TEST_KUBECONFIG),,-n 3)
+CLUSTER_TESTS := tests/system_kubernetes $(if $(KUBECONFIG)$(FERRY_TEST_KUBECONFIG),,-n 2)
 # A quarter of an hour more, for what others try in parts: every fault in every phase, the loss of the agent's node, and
 # the patterns' loop as a demo.
 LATER := test_rollout_faults.py::test_with_every_fault_in_every_phase \
