@@ -52,8 +52,18 @@ MODELS = {
 def test_what_a_server_of_before_said_is_read_whole_and_means_the_same() -> None:
     read = heard(RECORDED["answer"])
     assert read.unread == ()
-    assert [wish.model_dump(mode="json") for wish in read.wishes] == RECORDED["answer"]["wishes"]
+    for wish, said in zip(read.wishes, RECORDED["answer"]["wishes"], strict=True):
+        assert _as_far_as(said, wish.model_dump(mode="json")) == said
     assert heard({**RECORDED["answer"], "wishes": [sparse(wish) for wish in read.wishes]}) == read
+
+
+def _as_far_as(said: Any, read: Any) -> Any:
+    """What was read, without the fields that came later: those have a default, which is another test's."""
+    if isinstance(said, dict) and isinstance(read, dict):
+        return {key: _as_far_as(said[key], value) for key, value in read.items() if key in said}
+    if isinstance(said, list) and isinstance(read, list) and len(said) == len(read):
+        return [_as_far_as(before, now) for before, now in zip(said, read, strict=True)]
+    return read
 
 
 @pytest.mark.parametrize("name", FIELDS)
