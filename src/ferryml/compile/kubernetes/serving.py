@@ -126,9 +126,7 @@ def order_mark(revision: RevisionOrder) -> str:
         del said["model_source"]  # so that revisions of earlier Ferrys stay as they are
     else:
         said["model"] = None  # it is put in by the site, and the same for ever
-    for field in ("build", "inherit"):
-        if not said["environment"][field]:
-            del said["environment"][field]  # so, too
+    said["environment"] = {key: at for key, at in said["environment"].items() if at or key not in ("build", "inherit")}
     said["collect"] = None if own is None else {"script": own.script, "rolling": own.rolling}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:20]
 
