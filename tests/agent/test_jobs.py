@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from ferryml.agent.jobs import ENVIRONMENT_LOG, JobOperator, JobRules, track_of
+from ferryml.agent.jobs import JobOperator, JobRules, track_of
 from ferryml.domain.errors import Unavailable
 from ferryml.domain.lifecycle import Rules
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import JobOrder
-from ferryml.domain.seen import EnvSeen, JobSeen, StoredStatus
+from ferryml.domain.seen import ENVIRONMENT_LOG, EnvSeen, JobSeen, StoredStatus
 from ferryml.domain.statuses import GoneStatus, JobStatus
 from site_play import T0, PlayGateway, PlayMachine, a_job, a_wish
 

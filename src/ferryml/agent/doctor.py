@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ferryml.agent.doctor_builds import builds_findings
+from ferryml.agent.doctor_builds import ENFORCE, builds_findings
 from ferryml.agent.doctor_router import router_findings
 from ferryml.agent.ports import Kube
 from ferryml.domain.error_catalogue import Code
@@ -21,7 +21,6 @@ from ferryml.domain.statuses import Finding
 
 OLDEST = (1, 29)
 SKEW_S = 30.0
-ENFORCE = "pod-security.kubernetes.io/enforce"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 GPU_SIGNS = (
     "nvidia.com/gpu.present",

@@ -8,7 +8,7 @@ from ferryml.agent.ports import Kube
 from ferryml.domain.statuses import Finding
 
 CHECK = "builds"
-LEVEL = "pod-security.kubernetes.io/enforce"
+ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
 def builds_findings(kube: Kube, namespace: str) -> Iterator[Finding]:
@@ -21,13 +21,13 @@ def builds_findings(kube: Kube, namespace: str) -> Iterator[Finding]:
             fix=f"kubectl create namespace {namespace}, then helm upgrade: it also makes what belongs in it.",
         )  # fmt: skip
         return
-    level = str(((body.get("metadata") or {}).get("labels") or {}).get(LEVEL) or "")
+    level = str(((body.get("metadata") or {}).get("labels") or {}).get(ENFORCE) or "")
     if level in ("baseline", "restricted"):
         yield Finding(
             check=CHECK, code="AdmissionDenied", level="failed",
             cause=f"the namespace {namespace} lets no pod make user namespaces, which builds need",
-            evidence=f"{LEVEL}={level}",
-            fix=f"kubectl label --overwrite namespace {namespace} {LEVEL}=privileged; nothing but builds runs in it.",
+            evidence=f"{ENFORCE}={level}",
+            fix=f"kubectl label --overwrite namespace {namespace} {ENFORCE}=privileged; nothing but builds runs in it.",
         )  # fmt: skip
         return
     yield Finding(check=CHECK, code="Ok", level="ok", cause="images can be built", evidence=namespace)

@@ -29,12 +29,10 @@ from ferryml.domain.lifecycle import (
 )
 from ferryml.domain.link import Wish
 from ferryml.domain.orders import JobOrder, Json
-from ferryml.domain.seen import JobSeen, Launch, StoredStatus
+from ferryml.domain.seen import ENVIRONMENT_LOG, JobSeen, Launch, StoredStatus
 from ferryml.domain.statuses import GoneStatus, JobStatus
 
 log = logging.getLogger(__name__)
-
-ENVIRONMENT_LOG = "system_logs/environment.log"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ import typer
 from ferryml.cli import assets, kit
 from ferryml.cli.jobs import COLUMNS, follow
 from ferryml.cli.kit import Shared, new_app
-
-LOG = "system_logs/environment.log"
+from ferryml.domain.seen import ENVIRONMENT_LOG
 
 app = new_app("Environments with versions.")
 assets.add_verbs(app, "environment", "environments", "load_environment")
@@ -26,4 +25,4 @@ def build(
     job = shared.client.environments.build(name, assets.chosen(version), compute)
     if no_wait:
         return job
-    return follow(shared, job["name"], LOG)
+    return follow(shared, job["name"], ENVIRONMENT_LOG)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from ferryml.control import jobs
-from ferryml.control.contents import Contents
+from ferryml.control import assets, jobs
 from ferryml.control.context import Caller, Deps, allow
 from ferryml.control.ports import Json
-from ferryml.domain.refs import AssetRef
 
 
 def build(deps: Deps, caller: Caller, workspace: str, name: str, version: str, compute: str) -> Json:
@@ -15,12 +13,11 @@ def build(deps: Deps, caller: Caller, workspace: str, name: str, version: str, c
     `version` may be `@latest` or `@LABEL`. Raises NotFound, Refused (`BuildsDisabled`, ...) as creating a job does.
     """
     allow(caller, "job.write", workspace)
-    label = version.removeprefix("@") if version.startswith("@") else ""
-    ref = AssetRef(name=name, version="" if label else version, label=label)
-    row = Contents(deps, workspace).row(ref, ("environment",))
+    found = assets.show(deps, caller, workspace, "environment", name, version)
+    called = f"{name}:{found['version']}"
     document = {
         "type": "command", "command": "true", "compute": f"azureml:{compute}",
-        "environment": f"azureml:{row.name}:{row.version}", "display_name": f"build of {row.name}:{row.version}",
-        "properties": {"ferry.environment_build": f"{row.name}:{row.version}"},
+        "environment": f"azureml:{called}", "display_name": f"build of {called}",
+        "properties": {"ferry.environment_build": called},
     }  # fmt: skip
     return jobs.create(deps, caller, workspace, document, prepare_only=True)

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
-from ferryml.compile.environment import build_words, environment_order, ingredients_hash, lock_answers
+from ferryml.compile.environment import build_words, environment_order, ingredients_hash, lock_answers, with_key
 from ferryml.control import artifacts
 from ferryml.control.contents import Contents, node_of
 from ferryml.control.context import SYSTEM, Deps, Turn, changed, turn
@@ -38,8 +38,9 @@ def order(deps: Deps, workspace: str, wanted: Environment | str) -> EnvironmentO
     ref = asset_ref(wanted)
     if not isinstance(ref, AssetRef):
         raise Refused("NotSupported", f"{wanted} is of a registry that is not known here", "Add an alias for it.")
-    row = Contents(deps, workspace).row(ref, ("environment",))
-    return compiled(Contents(deps, workspace), parsed(Environment, row.spec), aliases, node_of(row), _lock(row))
+    contents = Contents(deps, workspace)
+    row = contents.row(ref, ("environment",))
+    return compiled(contents, parsed(Environment, row.spec), aliases, node_of(row), _lock(row))
 
 
 def compiled(
@@ -103,15 +104,14 @@ def _asset(now: Turn, workspace: str, order_: EnvironmentOrder) -> Row | None:
 
 
 def _anonymous(deps: Deps, workspace: str, spec: Environment, aliases: Aliases) -> EnvironmentOrder:
-    contents = Contents(deps, workspace)
-    plain = compiled(contents, spec, aliases)
+    plain = compiled(Contents(deps, workspace), spec, aliases)
     base = build_words(plain.build) if plain.build is not None else plain.image
     version = ingredients_hash(plain.model_copy(update={"python": f"{plain.python} {base}"}))[:32]
     with deps.store.read() as tx:
         row = tx.get("environment", workspace, ANONYMOUS, version)
     if row is None:
         row = _register(deps, workspace, version, spec)
-    return compiled(contents, spec, aliases, node_of(row), _lock(row))
+    return with_key(plain.model_copy(update={"name": node_of(row), "lock": _lock(row)}))
 
 
 def _lock(row: Row) -> str:

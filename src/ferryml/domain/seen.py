@@ -11,6 +11,9 @@ from pydantic import Field
 from ferryml.domain.orders import JobOrder, Json, TreeRef, Wire
 from ferryml.domain.statuses import EndpointStatus, FeedbackStatus, Finding, GoneStatus, JobStatus, OutputResult
 
+ENVIRONMENT_LOG = "system_logs/environment.log"
+"""Where a job's logs say how its environment was made, image included."""
+
 
 class EnvSeen(Wire):
     """What is known of one environment, by its key."""

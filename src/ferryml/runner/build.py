@@ -63,9 +63,7 @@ def source_of(image: str, told: dict[str, Any]) -> str:
         if pattern == image:
             return str(target)
     registry = told["image_registry"].rstrip("/")
-    first, slash, _ = image.partition("/")
-    has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
-    return image if has_registry or not registry else f"{registry}/{image}"
+    return image if _has_registry(image) or not registry else f"{registry}/{image}"
 
 
 def registries(told: dict[str, Any]) -> str:
@@ -133,10 +131,15 @@ def _push(told: dict[str, Any], work: str) -> dict[str, str]:
 
 def _full(image: str) -> str:
     """The name by which the builder looks a short one up."""
-    first, slash, _ = image.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost"):
+    if _has_registry(image):
         return image
-    return f"docker.io/{image}" if slash else f"docker.io/library/{image}"
+    return f"docker.io/{image}" if "/" in image else f"docker.io/library/{image}"
+
+
+def _has_registry(image: str) -> bool:
+    """As `compile.kubernetes.images.has_registry`, which is not at hand in a pod."""
+    first, slash, _ = image.partition("/")
+    return bool(slash) and ("." in first or ":" in first or first == "localhost")
 
 
 def _certificates(told: dict[str, Any]) -> list[str]:

@@ -24,11 +24,10 @@ from ferryml.compile.kubernetes.names import build_name, build_uid, uid_hash
 from ferryml.compile.kubernetes.pods import MAIN, STAGE
 from ferryml.domain.errors import FerryError, Unavailable
 from ferryml.domain.orders import EnvironmentOrder
-from ferryml.domain.seen import EnvSeen, JobSeen
+from ferryml.domain.seen import ENVIRONMENT_LOG, EnvSeen, JobSeen
 
 log = logging.getLogger(__name__)
 
-LOG = "system_logs/environment.log"
 MOST_LOSSES = 3
 """Times that a build is begun anew because its machine was lost."""
 RECHECK_S = 30.0
@@ -180,7 +179,7 @@ class Builds:
             for uid, had in asked.items():
                 news = b"".join(text[had.get(name, 0) :] for name, text in texts.items())
                 if news:
-                    self.door.append_log(uid, 1, LOG, news)
+                    self.door.append_log(uid, 1, ENVIRONMENT_LOG, news)
                 had.update({name: len(text) for name, text in texts.items()})
         except FerryError as error:
             log.warning("the log of build %s cannot be handed on: %s", key, error.message)

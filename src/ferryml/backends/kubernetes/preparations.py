@@ -19,16 +19,16 @@ from ferryml.backends.kubernetes.watched import Watched
 from ferryml.compile.environment import image_order, on_image
 from ferryml.compile.kubernetes import labels as marks
 from ferryml.compile.kubernetes.cluster import Cluster
+from ferryml.compile.kubernetes.images import needs_preparation
 from ferryml.compile.kubernetes.names import preparation_name, preparation_uid, uid_hash
 from ferryml.compile.kubernetes.plan import Archive
 from ferryml.compile.kubernetes.preparation import Preparation, make_preparation
 from ferryml.domain.errors import FerryError, Unavailable
 from ferryml.domain.orders import EnvironmentOrder
-from ferryml.domain.seen import EnvSeen, JobSeen
+from ferryml.domain.seen import ENVIRONMENT_LOG, EnvSeen, JobSeen
 
 log = logging.getLogger(__name__)
 
-LOG = "system_logs/environment.log"
 MOST_LOSSES = 3
 """Times that a preparation is made anew because its machine was lost."""
 MAKING = "making the environment"
@@ -38,7 +38,7 @@ RECHECK_S = 30.0
 
 def is_plain(env: EnvironmentOrder) -> bool:
     """The image runs as it is."""
-    return not (env.pip or env.conda or env.python or env.build)
+    return env.build is None and not needs_preparation(env)
 
 
 @dataclass
@@ -71,8 +71,9 @@ class Preparations:
         """
         if env.build is not None:
             self._wanted[env.key] = env
-            self.builds.prepare(image_order(env), uid, grant)
-            image = self.builds.image(image_order(env).key)
+            asked = image_order(env)
+            self.builds.prepare(asked, uid, grant)
+            image = self.builds.image(asked.key)
             if image.state != "ready":
                 return
             env = on_image(env, image.image)
@@ -230,7 +231,7 @@ class Preparations:
             )
             text += f"installed:\n{lock}\n".encode() if lock else b""
             for uid in uids:
-                self.door.append_log(uid, 1, LOG, text)
+                self.door.append_log(uid, 1, ENVIRONMENT_LOG, text)
         except FerryError as error:
             log.warning("the log of environment %s cannot be handed on: %s", key, error.message)
 

@@ -90,9 +90,9 @@ class Served:
     instance_type: InstanceType
     owner: Owner | None = None
     environment: Archive | None = None
+    """None: the image as it is."""
     image: str = ""
     """The one that was built for it; empty: as its environment says."""
-    """None: the image as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def order_mark(revision: RevisionOrder) -> str:
     # requests and answers are recorded by routers; pods have only to do with what their script records
     own = script_collections(revision)
     if revision.model_source is None:
-        del said["model_source"]  # so that revisions of earlier Ferrys stay as they are
+        del said["model_source"]  # so that revisions of earlier Ferrys stay as they are, as with what is left out below
     else:
         said["model"] = None  # it is put in by the site, and the same for ever
     said["environment"] = {key: at for key, at in said["environment"].items() if at or key not in ("build", "inherit")}
