@@ -12,7 +12,7 @@ def test_a_site_that_cannot_be_asked_is_not_waited_for(play):
     a_cluster(play)
     assert site_looks.ask(play.deps, "kube") == ""
     assert site_looks.ask(play.deps, "nowhere") == ""
-    assert not site_looks.look(play.deps, "kube")
+    assert not site_looks.answered(play.deps, "kube", "")
 
 
 def test_what_the_site_answers_counts(play):
@@ -25,14 +25,34 @@ def test_what_the_site_answers_counts(play):
     assert computes.show(play.deps, OWNER, WORKSPACE, "kc")["provisioning_state"] == "Succeeded"
 
 
-def test_what_is_wrong_is_looked_at_twice(play):
+def test_programs_that_have_just_been_started_are_waited_for(play, monkeypatch):
+    monkeypatch.setattr(computes, "AGAIN_S", 0.01)
     a_cluster(play)
     starting, ready = {"doctor": [a_finding(code="GatewayDown")]}, {}
-    with answering(play, "kube", starting, ready) as asked:
+    with answering(play, "kube", *[starting] * 5, ready) as asked:
         assert attach(play)["provisioning_state"] == "Succeeded"
-    assert len(asked) == 2 + 1, "the compute is told, too"
+    assert len(asked) == 6 + 1, "the compute is told, too"
+    monkeypatch.setattr(computes, "SETTLE_S", 0.1)
     with answering(play, "kube", starting), pytest.raises(Refused, match="GatewayDown"):
         attach(play, "again")
+
+
+def test_what_lasts_is_refused_at_once_and_named_first(play):
+    a_cluster(play)
+    wrong = {"doctor": [a_finding(code="GatewayDown"), a_finding(code="PermissionMissing")]}
+    with answering(play, "kube", wrong) as asked, pytest.raises(Refused, match="PermissionMissing"):
+        attach(play)
+    assert len(asked) == 1
+
+
+def test_a_late_answer_is_waited_for(play, monkeypatch):
+    monkeypatch.setattr(computes, "AGAIN_S", 0.01)
+    a_cluster(play, doctor=[a_finding()])
+    late = iter([False, False])
+    real = site_looks.answered
+    monkeypatch.setattr(site_looks, "answered", lambda *args: next(late, None) is None and real(*args))
+    with answering(play, "kube", {"doctor": [a_finding()]}, {}):
+        assert attach(play)["provisioning_state"] == "Succeeded"
 
 
 def test_the_site_is_told_of_every_compute_it_has(play):
@@ -40,7 +60,7 @@ def test_the_site_is_told_of_every_compute_it_has(play):
     attach(play, "ka")
     attach(play, "kb", namespace="default")
     with answering(play, "kube", {}) as asked:
-        assert site_looks.look(play.deps, "kube")
+        assert site_looks.answered(play.deps, "kube", site_looks.ask(play.deps, "kube"))
     assert [each["name"] for each in asked[-1]["computes"]] == ["ka", "kb"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,8 +24,10 @@ LIVE_JOBS = (
 _ID = re.compile(r"/(?:managedClusters|connectedClusters)/([^/]+)/?$", re.IGNORECASE)
 FIXED = ("name", "type", "site", "resource_id", "namespace")
 """What cannot change after attach: work that runs there would be lost."""
-SECOND_LOOK_S = 20.0
-"""Longest wait for a site's answer before something that it said is held against it."""
+SETTLE_S, AGAIN_S = 40.0, 2.0
+"""How long, and how often, a site is looked at before a program that does not answer there is held against it."""
+SETTLES = ("GatewayDown", "SiteUnhealthy")
+"""Findings that go by themselves where programs have just been started."""
 
 
 def attach(deps: Deps, caller: Caller, workspace: str, document: Mapping[str, Any]) -> Json:
@@ -115,17 +118,23 @@ def place_of(tx: Tx, workspace: str, wanted: str | None) -> Place:
 def _judge(deps: Deps, workspace: str, spec: KubernetesCompute, site: Row) -> None:
     """Look at the site as it is now; raises Refused for what would keep work from running.
 
-    What is wrong is looked at twice: programs of a site that has just been installed need a moment to find each other.
+    Programs of a site that has just been installed need a moment to find each other: that moment is waited for. So is
+    an answer that is late.
     """
     wish = site_looks.wanted(workspace, spec.model_dump(mode="json"))
     row = Row(kind="compute", workspace=workspace, name=spec.name, spec=spec.model_dump(mode="json"))
-    for wait_s in (site_looks.PATIENCE_S, SECOND_LOOK_S):
-        site_looks.look(deps, site.name, (wish,), wait_s)
+    until = time.monotonic() + SETTLE_S
+    while True:
+        question = site_looks.ask(deps, site.name, extra=(wish,))
+        heard = site_looks.answered(deps, site.name, question)
         with deps.store.read() as tx:
             found = troubles(as_place(row, need(tx, "site", "", site.name)))
         if not found:
             return
-    each = found[0]
+        lasting = [each for each in found if each.get("code") not in SETTLES]
+        if not question or (heard and lasting) or time.monotonic() >= until or deps.stopping.wait(AGAIN_S):
+            break
+    each = (lasting or found)[0]
     code, cause = str(each.get("code") or "SiteUnhealthy"), str(each.get("cause"))
     raise Refused(
         "NamespaceMissing" if code == "NamespaceMissing" else "SiteUnhealthy",

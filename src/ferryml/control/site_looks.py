@@ -13,7 +13,7 @@ from ferryml.domain.orders import SettingsOrder
 LOOK = "look"
 """Capability of agents that answer."""
 PATIENCE_S = 10.0
-"""Longest wait for an answer when a compute is attached; a site that does not answer is judged by what it said last."""
+"""Longest wait for an answer; a site that does not answer is judged by what it said last."""
 
 
 def ask(deps: Deps, site: str, doctor: Literal["no", "once", "again"] = "no", extra: tuple[Json, ...] = ()) -> str:
@@ -55,11 +55,6 @@ def answered(deps: Deps, site: str, nonce: str, wait_s: float = PATIENCE_S) -> b
             return False
         deps.wait(seen_channel(site), left)
     return False
-
-
-def look(deps: Deps, site: str, extra: tuple[Json, ...] = (), wait_s: float = PATIENCE_S) -> bool:
-    """Ask and wait."""
-    return answered(deps, site, ask(deps, site, extra=extra), wait_s)
 
 
 def wanted(workspace: str, spec: dict[str, Any]) -> Json:
