@@ -94,6 +94,15 @@ def archive(root: Path, reference: str, target: Path, command: Sequence[str]) ->
     return target
 
 
+def references(archive: Path) -> list[str]:
+    """What the images of a docker-archive are called; nothing for archives of other kinds."""
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if member.name == "manifest.json" and (file := tar.extractfile(member)):
+                return [name for image in json.load(file) for name in image["RepoTags"] or ()]
+    return []
+
+
 def build(containerfile: Path, context: Path, reference: str, *arguments: str) -> Path:
     """Builds an ordinary Containerfile with buildah, `FROM` the base image of the public name; answers its tar."""
     _load_base()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from kubebox import control_groups, network, texts
+from kubebox.images import references
 from kubebox.network import Addresses
 from kubebox.pki import Authority
 from kubebox.places import KubeboxError, program
@@ -92,12 +94,21 @@ class Node:
             self.programs.restart("kubelet")
 
     def load_image(self, archive: Path) -> None:
-        """A docker-archive or oci-archive, for pods to use at once."""
+        """A docker-archive or oci-archive, for pods to use at once. What is there already costs a look only."""
+        memory, what = self.folder / "loaded.json", archive.stat()
+        key = f"{archive} {what.st_mtime_ns} {what.st_size}"
+        loaded: dict[str, dict[str, str]] = json.loads(memory.read_text()) if memory.exists() else {}
+        if key in loaded and loaded[key].items() <= self.images().items():
+            return
         self._ctr("-n", "k8s.io", "images", "import", "--snapshotter", snapshotter(self.folder), str(archive))
+        if names := references(archive):
+            there = self.images()
+            memory.write_text(json.dumps({**loaded, key: {name: there[name] for name in names}}))
 
-    def images(self) -> list[str]:
-        """References of the images it has."""
-        return self._ctr("-n", "k8s.io", "images", "list", "--quiet").split()
+    def images(self) -> dict[str, str]:
+        """Reference -> digest of the images it has."""
+        lines = self._ctr("-n", "k8s.io", "images", "list").splitlines()[1:]
+        return {name: digest for name, _, digest, *_ in map(str.split, lines)}
 
     def trust_registry(self, address: str, plain: bool = True) -> None:
         """Lets containerd pull from a registry at host:port, over plain HTTP unless told otherwise."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 import tarfile
 
-from kubebox.images import archive, mirror_in
+from kubebox.images import archive, mirror_in, references
 
 
 def test_a_folder_becomes_a_docker_archive(tmp_path):
@@ -15,10 +15,16 @@ def test_a_folder_becomes_a_docker_archive(tmp_path):
         manifest = json.load(tar.extractfile("manifest.json"))[0]
         config = json.load(tar.extractfile(manifest["Config"]))
         layer = tar.extractfile(manifest["Layers"][0]).read()
-    assert manifest["RepoTags"] == ["docker.io/library/thing:1"]
+    assert manifest["RepoTags"] == references(made) == ["docker.io/library/thing:1"]
     assert config["config"]["Cmd"] == ["/program"]
     assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["root", "thing.tar"]
+
+
+def test_an_archive_of_another_kind_names_nothing(tmp_path):
+    with tarfile.open(tmp_path / "oci.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("oci-layout"))
+    assert references(tmp_path / "oci.tar") == []
 
 
 def test_the_mirror_is_the_one_apt_uses():

@@ -271,6 +271,25 @@ def test_what_a_crashed_run_left_behind_is_removed(clusters, cluster):
     assert str(folder) not in Path("/proc/self/mounts").read_text()
 
 
+def test_an_image_is_loaded_anew_when_it_changed(clusters, cluster, tmp_path):
+    node = clusters.kubebox().nodes[0]
+    (tmp_path / "root").mkdir()
+    name = "docker.io/library/changing:1"
+
+    def loaded(text: str, tar: str) -> str:
+        (tmp_path / "root/word").write_text(text)
+        node.load_image(images.archive(tmp_path / "root", name, tmp_path / tar, ["/word"]))
+        return node.images()[name]
+
+    first = loaded("first", "a.tar")
+    second = loaded("second", "b.tar")
+    assert second != first
+    node.load_image(tmp_path / "b.tar")
+    assert node.images()[name] == second
+    node.load_image(tmp_path / "a.tar")
+    assert node.images()[name] == first
+
+
 def test_images_are_built_and_pulled_with_a_password(clusters, cluster, new_namespace, image_registry, tmp_path):
     site = clusters.kubebox()
     namespace = new_namespace(site)
