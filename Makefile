@@ -33,7 +33,7 @@ test: setup ## Run the suite; real servers and clusters are installed and built 
 	@mkdir -p .cache/components
 	@$(BIN)/python scripts/components.py ensure >.cache/components/log 2>&1 & \
 	  installer=$$!; \
-	  $(BIN)/python -m pytest -n 3 --components=wait $(SLOWEST); status=$$?; \
+	  $(BIN)/python -m pytest -n 4 --components=wait $(SLOWEST); status=$$?; \
 	  $(BIN)/python -m pytest $(CLUSTER_TESTS) $(LATER:%=--deselect=tests/system_kubernetes/%) --components=wait $(SLOWEST) || status=1; \
 	  echo "did not run here: $(LATER); make test-kubernetes runs them, too"; \
 	  kill $$installer 2>/dev/null; wait $$installer 2>/dev/null; exit $$status

@@ -1,4 +1,4 @@
-"""How long a person waits for the command line itself, beside Python's own start."""
+"""How long a person waits for the command line itself, beside Python's own start; and what loading a server costs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 from benchmarks.kit import ROOT, Figures, a_server, as_installed, folder, median
+
+SERVER, LOADED = "ferryml.bootstrap.server", "from ferryml.cli.programs import program; program"
 
 
 def run(quick: bool) -> Figures:
@@ -22,6 +24,8 @@ def run(quick: bool) -> Figures:
             "ferry --help": [ferry, "--help"],
             "ferry job --help": [ferry, "job", "--help"],
             "ferry job list": [ferry, "job", "list"],
+            "import of the server": [sys.executable, "-c", f"import {SERVER}"],
+            "the same by ferry server": [sys.executable, "-c", f"{LOADED}({SERVER!r})"],
         }  # fmt: skip
         taken: dict[str, list[float]] = {name: [] for name in words}
         used: dict[str, list[float]] = {name: [] for name in words}

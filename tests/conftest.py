@@ -1,5 +1,6 @@
 """What every test may use, and a loopback-only network inside the test process."""
 
+import gc
 import ipaddress
 import socket
 from pathlib import Path
@@ -35,3 +36,9 @@ def _loopback(host: str) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole-program tests start first because they take longest."""
     items.sort(key=lambda item: "/tests/system/" not in item.path.as_posix())
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays, so the garbage collector need not look through it: an eighth of the CPU."""
+    gc.collect()
+    gc.freeze()

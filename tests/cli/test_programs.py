@@ -23,6 +23,15 @@ def test_what_is_not_installed_is_named_with_the_command(monkeypatch):
         programs.check_extras()
 
 
+def test_what_programs_load_is_kept_from_the_garbage_collector():
+    code = (
+        "import gc; from ferryml.cli.programs import program; program('ferryml.bootstrap.site');"
+        "print(gc.isenabled(), gc.get_freeze_count() > 10_000)"
+    )
+    argv = [sys.executable, "-c", code]
+    assert subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout == "True True\n"
+
+
 def test_options_before_environment_before_file(monkeypatch, tmp_path):
     file = tmp_path / "ferry.toml"
     file.write_text("[server]\nport = 1\nhost = '::1'\npublic_url = 'http://f'\n")

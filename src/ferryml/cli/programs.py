@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import logging
@@ -21,13 +22,21 @@ S = TypeVar("S", bound=Settings)
 
 
 def program(module: str) -> Any:
-    """A module that needs the extras. Raises Refused(MissingExtra) with the exact command that installs them."""
+    """A module that needs the extras. Raises Refused(MissingExtra) with the exact command that installs them.
+
+    What it loads stays for good, so the garbage collector is kept from looking through it, now and later: see
+    cli_start in docs/benchmarks.md.
+    """
+    gc.disable()
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "ferryml":
             raise
         raise _missing(error.name or "") from error
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def check_extras() -> None:
