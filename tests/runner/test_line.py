@@ -1,8 +1,10 @@
 import io
+import socket
 
 import pytest
 
-from ferryml.runner.line import Address, Answer, Broken, quoted
+from ferryml.runner import line
+from ferryml.runner.line import Address, Answer, Broken, Line, quoted
 
 
 def answer(text, verb_is_head=False):
@@ -64,3 +66,24 @@ def test_addresses(url, parts):
 
 def test_queries_are_quoted():
     assert quoted("logs/a b&c=ü.log") == "logs/a%20b%26c%3D%C3%BC.log"
+
+
+def test_nobody_who_does_not_take_the_connection_is_waited_for_long(monkeypatch):
+    monkeypatch.setattr(line, "CONNECT_S", 0.2)
+    deaf = socket.create_server(("127.0.0.1", 0), backlog=0)
+    with deaf, socket.create_connection(deaf.getsockname()), pytest.raises(TimeoutError):
+        Line(Address(f"http://127.0.0.1:{deaf.getsockname()[1]}"), 300).open()
+
+
+def test_a_gateway_that_vanishes_is_noticed_while_its_answer_is_waited_for(monkeypatch):
+    """What the kernel was told; that it does so is seen on clusters, where gateways are killed with their network."""
+    made = []
+    real = socket.create_connection
+    monkeypatch.setattr(socket, "create_connection", lambda *args, **how: made.append(real(*args, **how)) or made[0])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Line(Address(f"http://127.0.0.1:{server.getsockname()[1]}"), 300).open()
+    assert made[0].gettimeout() == 300
+    assert made[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    for name, value in line.STEADY:
+        assert made[0].getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == value
+    made[0].close()

@@ -16,6 +16,9 @@ LONGEST_LINE = 64 * 1024
 MOST_HEADERS = 200
 UNKNOWN = -1
 """Size of a body whose end only its reader knows."""
+CONNECT_S = 10.0
+STEADY = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 30_000))
+"""A gateway that vanished without a word, with its node or its pod's network, is noticed within 30 s (tcp(7))."""
 
 
 class Broken(OSError):
@@ -94,9 +97,10 @@ class Answer:
 
 
 class Line:
-    """A connection that is opened when needed.
+    """A connection that is opened when needed, and found dead when the other side has vanished.
 
     Args:
+        timeout_s: longest wait for a part of an answer.
         ca: PEM file of the authorities that an https address is checked against; "": those of the system.
     """
 
@@ -115,10 +119,15 @@ class Line:
         if self._socket is not None:
             return
         where = (self._address.host, self._address.port)
-        plain = socket.create_connection(where, timeout=self._timeout)
+        plain = socket.create_connection(where, timeout=min(CONNECT_S, self._timeout))
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in STEADY:
+                if hasattr(socket, name):  # not every system has all of them
+                    plain.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
             self._socket = trust(self._ca).wrap_socket(plain, server_hostname=where[0]) if self._address.tls else plain
+            self._socket.settimeout(self._timeout)
         except BaseException:
             plain.close()
             raise
