@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmarks.kit import ROOT, Figures, a_server, as_installed, folder, median
 
-SERVER, LOADED = "ferryml.bootstrap.server", "from ferryml.cli.programs import program; program"
+IMPORT = "import ferryml.bootstrap.server"
+LOAD = "from ferryml.cli.programs import program; program('ferryml.bootstrap.server')"
 
 
 def run(quick: bool) -> Figures:
@@ -24,8 +25,8 @@ def run(quick: bool) -> Figures:
             "ferry --help": [ferry, "--help"],
             "ferry job --help": [ferry, "job", "--help"],
             "ferry job list": [ferry, "job", "list"],
-            "import of the server": [sys.executable, "-c", f"import {SERVER}"],
-            "the same by ferry server": [sys.executable, "-c", f"{LOADED}({SERVER!r})"],
+            "import of the server": [sys.executable, "-c", IMPORT],
+            "the same by ferry server": [sys.executable, "-c", LOAD],
         }  # fmt: skip
         taken: dict[str, list[float]] = {name: [] for name in words}
         used: dict[str, list[float]] = {name: [] for name in words}

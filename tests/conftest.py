@@ -39,6 +39,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays, so the garbage collector need not look through it: an eighth of the CPU."""
+    """What is loaded by now stays, so the garbage collector need not look through it."""
     gc.collect()
     gc.freeze()

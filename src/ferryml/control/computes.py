@@ -121,8 +121,8 @@ def _judge(deps: Deps, workspace: str, spec: KubernetesCompute, site: Row) -> No
     Programs of a site that has just been installed need a moment to find each other: that moment is waited for. So is
     an answer that is late.
     """
-    wish = site_looks.wanted(workspace, spec.model_dump(mode="json"))
     row = Row(kind="compute", workspace=workspace, name=spec.name, spec=spec.model_dump(mode="json"))
+    wish = site_looks.wanted(workspace, row.spec)
     until = time.monotonic() + SETTLE_S
     while True:
         question = site_looks.ask(deps, site.name, extra=(wish,))
