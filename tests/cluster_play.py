@@ -7,8 +7,9 @@ import os
 import ssl
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,15 @@ class World:
         assert self._server is not None
         self._server.kill()
         self._server.wait(10)
+
+    @contextmanager
+    def without_server(self) -> Iterator[None]:
+        """The server is killed, and serves again after the block."""
+        self.kill_server()
+        try:
+            yield
+        finally:
+            self.serve()
 
     def install(
         self, cluster: Cluster, site: str, zone: str = "", namespaces: tuple[str, ...] = ("default",),

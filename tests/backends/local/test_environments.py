@@ -1,6 +1,7 @@
 import os
 import subprocess
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,6 @@ import pytest
 from ferryml.backends.local.environments import READY, LocalEnvironments
 from ferryml.compile.environment import environment_order, ingredients_hash, lock_answers, with_key
 from ferryml.settings.site import SiteSettings
-from fixtures_serving import until
 
 SIX = environment_order(pip_requirements=["six==1.16.0"])
 
@@ -143,20 +143,27 @@ def test_many_ask_for_one_and_it_is_made_once(make, tmp_path, until):
 
 
 def test_the_least_recently_used_go_first_and_never_what_is_in_use(make, tmp_path):
-    site = LocalEnvironments(tmp_path, SiteSettings())
-    newer, older = make(site, environment_order()), make(site, SIX)
+    site, other = (LocalEnvironments(tmp_path / name, SiteSettings()) for name in ("site", "other"))
+    newer, older, alike = make(site, environment_order()), make(site, SIX), make(other, SIX)
     for age, seen in ((200, newer), (100, older)):
         os.utime(Path(seen.python).parents[1] / READY, (age, age))
-    # other tests may be using such an environment of their own at this moment, under the same name
-    until(lambda: site.prune(keep=1) == 1)
+    with running_in(alike):  # of the same packages, so its folder has the same name
+        assert site.prune(keep=1) == 1
     assert site.environment(environment_order().key).state == "ready"
     assert site.environment(SIX.key).state == "absent"
-    argv = [newer.python, "-c", "print(1, flush=True); input()"]
+    with running_in(newer):
+        assert site.prune(keep=0) == 0
+    assert site.prune(keep=0) == 1
+
+
+@contextmanager
+def running_in(environment):
+    """A program of this environment, for the block."""
+    argv = [environment.python, "-c", "print(1, flush=True); input()"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         program.stdout.readline()
-        assert site.prune(keep=0) == 0
+        yield
         program.communicate(b"\n")
-    until(lambda: site.prune(keep=0) == 1)
 
 
 def test_options_of_the_requirements_are_kept_out_of_the_lock(make, tmp_path):

@@ -79,7 +79,7 @@ class LocalEnvironments:
         """Removes the least recently used environments beyond `keep` in which nothing runs; returns how many."""
         venvs = [path for path in (self._folder / "venvs").iterdir() if (path / READY).exists()]
         venvs.sort(key=lambda path: (path / READY).stat().st_mtime, reverse=True)
-        doomed = [path for path in venvs[keep:] if not mention(path.name)]
+        doomed = [path for path in venvs[keep:] if not mention(str(path))]
         for path in doomed:
             with self._guard(path.name):
                 (path / READY).unlink()
