@@ -96,8 +96,9 @@ def _deliver(deps: Deps, one: tuple[Row, Row]) -> int:
 
 def _settle(deps: Deps, now: Turn, stale: Row, said: Answered, why: str) -> int:
     """Write what became of an attempt. Who was overtaken (another replica, a deletion) writes nothing."""
-    event = now.tx.get("delivery", stale.workspace, stale.name)
+    # every attempt ends in an update of its webhook: one read before its event is refused if it was overtaken between
     hook = now.tx.get("webhook", stale.workspace, stale.parent)
+    event = now.tx.get("delivery", stale.workspace, stale.name)
     if event is None or hook is None or event.etag != stale.etag:
         return 0
     at, patience = now.tx.now(), deps.settings.webhook_retry_s
