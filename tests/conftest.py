@@ -34,8 +34,8 @@ def _loopback(host: str) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole-program tests start first because they take longest."""
-    items.sort(key=lambda item: "/tests/system/" not in item.path.as_posix())
+    """Whole-program tests start first because they take longest; charts need helm, which may still be being built."""
+    items.sort(key=lambda item: ("/tests/system/" not in item.path.as_posix(), item.path.name == "test_charts.py"))
 
 
 def pytest_collection_finish() -> None:

@@ -8,26 +8,29 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 CLUSTERS = "tests/system_kubernetes/"
 PROGRAMS = "tests/system/"
 ROUGH = ("test_faults.py", "test_isolation.py", "test_link.py", "test_restore.py")
-BARE = (
-    "test_image_builds.py",
-    "test_images.py",
-    "test_install.py",
-    "test_kube.py",
-    "test_kubebox.py",
-    "test_manifests.py",
-    "test_quickstart.py",
-)
+BARE = ("test_kube.py", "test_kubebox.py", "test_manifests.py", "test_quickstart.py")
+IMAGES = ("test_image_builds.py", "test_images.py")
 SERVING = ("test_records.py", "test_router.py", "test_scaling.py", "test_serving.py")
 TWO = ("test_patterns.py", "test_spread.py")
 """On the same two clusters; the last one ends them."""
 GROUPS = {
     name: group
-    for group, names in {"rough": ROUGH, "bare": BARE, "serving": SERVING, "two": TWO}.items()
+    for group, names in {"rough": ROUGH, "bare": BARE, "images": IMAGES, "serving": SERVING, "two": TWO}.items()
     for name in names
 }
 """Of cluster tests by file, so that groups take about as long; others that are not here share one site."""
-LONGEST = ("two", "serving", "rough", "test_rollout_faults.py", "site", "bare", "test_demo_kubernetes.py")
-"""Groups of cluster tests; files among them have clusters of their own. The longest begin first."""
+LONGEST = (
+    "two",
+    "serving",
+    "rough",
+    "test_rollout_faults.py",
+    "site",
+    "images",
+    "test_install.py",
+    "bare",
+    "test_demo_kubernetes.py",
+)
+"""Groups of cluster tests; files among them are groups of their own. The longest begin first, so both end together."""
 
 
 def group(nodeid: str) -> str:
