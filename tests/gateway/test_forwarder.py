@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from typing import Any
 
 import pytest
@@ -17,11 +18,13 @@ from gateway_play import PlayPlace
 from server_play import PlayServer
 
 
-def an_output(gateway: PlayPlace, caller: Any, name: str = "model", data: bytes = b"weights") -> None:
-    digest, size = gateway.store.put([data])
-    gateway.door.received(caller, digest)
-    tree = Tree(entries=(TreeEntry(path="w.bin", digest=digest, size=size),))
-    gateway.door.take_output(caller, name, tree, "uri_folder")
+def an_output(gateway: PlayPlace, caller: Any, name: str = "model", data: bytes = b"weights", *more: bytes) -> None:
+    entries = []
+    for number, content in enumerate([data, *more]):
+        digest, size = gateway.store.put([content])
+        gateway.door.received(caller, digest)
+        entries.append(TreeEntry(path=f"w{number}.bin", digest=digest, size=size))
+    gateway.door.take_output(caller, name, Tree(entries=tuple(entries)), "uri_folder")
 
 
 def test_logs_and_outputs_arrive_in_order(gateway: PlayPlace, play_server: PlayServer) -> None:
@@ -65,6 +68,25 @@ def test_a_broken_upload_goes_on_where_it_stopped(gateway: PlayPlace, play_serve
         gateway.forwarder.step()
     gateway.drain()
     assert [offset for offset in parts if offset] == [8 << 20, 8 << 20]
+
+
+def test_no_upload_goes_on_after_its_round(gateway: PlayPlace, play_server: PlayServer) -> None:
+    caller = gateway.admit()
+    an_output(gateway, caller, "model", b"0", b"1", b"2")
+    seen: list[Request] = []
+
+    def first_is_lost(request: Request) -> Response | None:
+        seen.append(request)
+        time.sleep(0.05)
+        return Response(status_code=503) if len(seen) == 1 else None
+
+    play_server.fault = first_is_lost
+    with pytest.raises(Unavailable):
+        gateway.forwarder.step()
+    asked = len(seen)
+    time.sleep(0.4)
+    assert len(seen) == asked
+    gateway.drain()
 
 
 def test_a_lost_answer_repeats_nothing(gateway: PlayPlace, play_server: PlayServer) -> None:

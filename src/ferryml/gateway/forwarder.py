@@ -166,8 +166,16 @@ class Forwarder:
         if getattr(item, "bound", False):
             return
         missing = [digest for digest in pending.blobs if not self._sent(digest, pending.workspace)]
-        for _ in self._pool.map(lambda digest: self._upload_one(digest, pending), missing):
-            self.heard(True)
+        uploads = [self._pool.submit(self._upload_one, digest, pending) for digest in missing]
+        try:
+            for one in uploads:
+                one.result()
+                self.heard(True)
+        finally:
+            # one that went on after its round would meet the next round's upload of the same file
+            for one in uploads:
+                if not one.cancel():
+                    one.exception()
 
     def _upload_one(self, digest: str, pending: Pending) -> None:
         self._uplink.upload(digest, self._store.path(digest), pending.entry.grant)
