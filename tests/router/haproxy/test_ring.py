@@ -18,11 +18,11 @@ class Workers:
         self._server.bind(path)
         self._server.listen()
 
-    def accept(self, pid: int) -> tuple[socket.socket, bytes]:
+    def accept(self, pid: int, along: bytes = b"") -> tuple[socket.socket, bytes]:
         self._server.settimeout(5)
         connection, _ = self._server.accept()
         command = connection.recv(200)
-        connection.sendall(b"Name: HAProxy\nPid: %d\nUptime: 0d\n\n" % pid)
+        connection.sendall(b"Name: HAProxy\nPid: %d\nUptime: 0d\n\n%b" % (pid, along))
         return connection, command
 
     def close(self) -> None:
@@ -46,10 +46,10 @@ def reader(workers):
     made.stop()
 
 
-def follow(reader, workers, pid: int, from_start: bool = True):
+def follow(reader, workers, pid: int, from_start: bool = True, along: bytes = b""):
     thread = threading.Thread(target=reader.follow, args=(pid, from_start))
     thread.start()
-    connection, command = workers.accept(pid)
+    connection, command = workers.accept(pid, along)
     thread.join(5)
     return connection, command
 
@@ -62,6 +62,14 @@ def test_lines_come_whole(reader, workers):
     eventually(lambda: reader.lines == [b"one", b"two"])
     connection.sendall(b"\n")
     eventually(lambda: reader.lines[-1] == b"three")
+    connection.close()
+
+
+def test_lines_that_come_along_with_the_name_wait_for_no_others(reader, workers):
+    connection, _ = follow(reader, workers, 1, along=b"one\ntw")
+    eventually(lambda: reader.lines == [b"one"])
+    connection.sendall(b"o\n")
+    eventually(lambda: reader.lines == [b"one", b"two"])
     connection.close()
 
 

@@ -100,6 +100,7 @@ class RingReader:
             for key, _ in self._selector.select(1):
                 if key.data is None:
                     self._wake.recv(64)
+                    self._take_first()
                 else:
                     self._read(key.data)
             time.sleep(_PACE_S)
@@ -111,10 +112,19 @@ class RingReader:
             return
         except OSError:
             data = b""
+        self._take(stream, data)
         if not data:
             with self._lock:
                 self._close(stream)
-            return
+
+    def _take_first(self) -> None:
+        """Lines that came along with a worker's name: nothing else may follow for long."""
+        with self._lock:
+            streams = [stream for stream in self._streams if b"\n" in stream.rest]
+        for stream in streams:
+            self._take(stream, b"")
+
+    def _take(self, stream: _Stream, data: bytes) -> None:
         *lines, stream.rest = (stream.rest + data).split(b"\n")
         if len(stream.rest) > _MOST_PENDING:
             stream.rest = b""
