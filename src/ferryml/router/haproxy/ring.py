@@ -70,7 +70,7 @@ class RingReader:
             for ring, take in self._takers.items():
                 asked = f"show info; show events {ring} -w{'' if from_start else ' -n'}\n"
                 streams.append(_Stream(socket.socket(socket.AF_UNIX), pid, take))
-                streams[-1].rest = _ask(streams[-1].connection, self._path, asked.encode(), pid)
+                _ask(streams[-1].connection, self._path, asked.encode(), pid)
         except OSError:
             for stream in streams:
                 stream.connection.close()
@@ -100,7 +100,6 @@ class RingReader:
             for key, _ in self._selector.select(1):
                 if key.data is None:
                     self._wake.recv(64)
-                    self._take_first()
                 else:
                     self._read(key.data)
             time.sleep(_PACE_S)
@@ -112,19 +111,10 @@ class RingReader:
             return
         except OSError:
             data = b""
-        self._take(stream, data)
         if not data:
             with self._lock:
                 self._close(stream)
-
-    def _take_first(self) -> None:
-        """Lines that came along with a worker's name: nothing else may follow for long."""
-        with self._lock:
-            streams = [stream for stream in self._streams if b"\n" in stream.rest]
-        for stream in streams:
-            self._take(stream, b"")
-
-    def _take(self, stream: _Stream, data: bytes) -> None:
+            return
         *lines, stream.rest = (stream.rest + data).split(b"\n")
         if len(stream.rest) > _MOST_PENDING:
             stream.rest = b""
@@ -138,20 +128,19 @@ class RingReader:
             stream.connection.close()
 
 
-def _ask(connection: socket.socket, path: str, command: bytes, pid: int) -> bytes:
-    """Ask for events after the answer to `show info`; returns what came after that."""
+def _ask(connection: socket.socket, path: str, command: bytes, pid: int) -> None:
+    """Ask for events after the answer to `show info`, and read that answer; what came along with it is left to read."""
     connection.settimeout(5)
     connection.connect(path)
     connection.sendall(command)
     said = b""
-    while b"\n\n" not in said:
-        part = connection.recv(65536)
-        if not part:
+    while not said.endswith(b"\n\n"):
+        seen = said + connection.recv(65536, socket.MSG_PEEK)
+        if seen == said:
             raise ConnectionError("HAProxy did not say who it is")
-        said += part
-    info, _, rest = said.partition(b"\n\n")
-    found = _PID.search(info)
+        info, end, _ = seen.partition(b"\n\n")
+        said += connection.recv(len(info + end) - len(said))
+    found = _PID.search(said)
     if found is None or int(found[1]) != pid:
         raise ConnectionError("another worker of HAProxy answered")
     connection.setblocking(False)
-    return rest
